@@ -1,0 +1,1 @@
+"""Benchmarks: one question per file, peers included, ratios in one run."""

@@ -1,0 +1,100 @@
+"""The asyncio face of `openenv_grpc`: `async with openenv_grpc.aio.make("atari") as env: …`.
+
+`make` and `connect` return an object that can be awaited for the client or used in `async with`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from openenv_grpc.client import AsyncEnvClient, AsyncVectorEnvClient
+from openenv_grpc.providers.base import EnvironmentSource, Lease, find_provider
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Generator
+
+ClientT = TypeVar("ClientT", bound="AsyncEnvClient[Any, Any, Any] | AsyncVectorEnvClient[Any, Any, Any]")
+AsyncEnv = AsyncEnvClient[Any, Any, Any]
+AsyncVectorEnv = AsyncVectorEnvClient[Any, Any, Any]
+
+
+class Opening(Generic[ClientT]):
+    """A client on its way: `client = await opening`, or `async with opening as client`."""
+
+    def __init__(self, begin: Callable[[], Coroutine[Any, Any, ClientT]]) -> None:
+        """Nothing is started before it is awaited."""
+        self._begin = begin
+        self._client: ClientT | None = None
+
+    def __await__(self) -> Generator[Any, None, ClientT]:
+        """Open and return the client."""
+        return self._begin().__await__()
+
+    async def __aenter__(self) -> ClientT:
+        """Open and return the client."""
+        self._client = await self._begin()
+        return self._client
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the client."""
+        if self._client is not None:
+            await self._client.close()
+
+
+def connect(address: str, **kwargs: Any) -> Opening[AsyncEnv]:
+    """A client of one lane for any server; see `openenv_grpc.connect`."""
+    return Opening(lambda: AsyncEnvClient[Any, Any, Any].connect(address, **kwargs))
+
+
+def connect_vec(address: str, num_envs: int = 1, **kwargs: Any) -> Opening[AsyncVectorEnv]:
+    """A client of `num_envs` lanes for any server; see `openenv_grpc.connect_vec`."""
+    return Opening(lambda: AsyncVectorEnvClient[Any, Any, Any].connect(address, num_envs, **kwargs))
+
+
+def make(environment: str, *, provider: str = "local", timeout_s: float = 60.0, **kwargs: Any) -> Opening[AsyncEnv]:
+    """Start an environment and open a session of one lane on it; see `openenv_grpc.make`."""
+    return Opening(lambda: _start(environment, provider, timeout_s, lambda address: connect(address, **kwargs)))
+
+
+def make_vec(
+    environment: str, num_envs: int = 1, *, provider: str = "local", timeout_s: float = 60.0, **kwargs: Any
+) -> Opening[AsyncVectorEnv]:
+    """Start an environment and open a session of `num_envs` lanes on it; see `openenv_grpc.make_vec`."""
+    return Opening(
+        lambda: _start(environment, provider, timeout_s, lambda address: connect_vec(address, num_envs, **kwargs))
+    )
+
+
+async def _create(provider: str, source: EnvironmentSource) -> Lease:
+    """A lease. Starting one cannot be cancelled: one that nobody waits for any more is ended as soon as it is there."""
+    made: list[Lease] = []
+    unwanted = threading.Event()
+
+    def create() -> Lease:
+        made.append(find_provider(provider).create(source))
+        if unwanted.is_set():
+            made[0].destroy()
+        return made[0]
+
+    try:
+        return await asyncio.to_thread(create)
+    except asyncio.CancelledError:
+        unwanted.set()
+        if made:
+            await asyncio.to_thread(made[0].destroy)
+        raise
+
+
+async def _start(
+    environment: str, provider: str, timeout_s: float, open_client: Callable[[str], Opening[ClientT]]
+) -> ClientT:
+    lease = await _create(provider, EnvironmentSource(environment, timeout_s))
+    try:
+        client = await open_client(lease.address)
+    except BaseException:
+        await asyncio.to_thread(lease.destroy)
+        raise
+    client.add_cleanup(lambda: asyncio.to_thread(lease.destroy))
+    return client

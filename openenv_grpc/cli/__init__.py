@@ -1,0 +1,55 @@
+"""The command line: `openenv-grpc COMMAND`. Each command is a function in a file of its own."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from openenv_grpc.cli import describe, generate, init, rollout, serve
+from openenv_grpc.errors import OpenEnvError
+
+app = typer.Typer(
+    name="openenv-grpc",
+    help="Environments for agentic RL, in processes of their own, typed from .proto to numpy, over gRPC.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+app.command()(rollout.rollout)
+app.command()(serve.serve)
+app.command()(describe.describe)
+app.command()(init.init)
+app.command()(generate.generate)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib import metadata
+
+        typer.echo(metadata.version("openenv-grpc"))
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; the exit status is returned. Our own errors are shown as one sentence, without a traceback."""
+    try:
+        app(argv)
+    except OpenEnvError as error:
+        typer.echo(f"error: {error}", err=True)
+        return 1
+    except SystemExit as end:  # how typer ends, whatever it has to say: 2 for wrong usage, 130 for Ctrl-C
+        return end.code if isinstance(end.code, int) else 0
+    return 0
+
+
+__all__ = ["app", "main"]

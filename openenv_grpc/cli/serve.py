@@ -1,0 +1,111 @@
+"""`openenv-grpc serve`: run an environment's server."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from openenv_grpc.errors import InvalidArgument, OpenEnvError
+from openenv_grpc.specs import Limits
+
+if TYPE_CHECKING:
+    from openenv_grpc.server.app import App
+
+
+def serve(
+    environment: Annotated[str, typer.Argument(help="An installed environment (echo, atari, …), or module:Class.")],
+    address: Annotated[
+        str, typer.Option(help="unix:/path or host:port (loopback; port 0 takes a free one).")
+    ] = "127.0.0.1:50051",
+    option: Annotated[
+        list[str] | None, typer.Option("--option", "-o", help="Default construction option name=value; repeatable.")
+    ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(help="Limit name=value; repeatable. Names: " + ", ".join(f.name for f in fields(Limits)) + "."),
+    ] = None,
+    reflection: Annotated[bool, typer.Option(help="Offer gRPC server reflection, for grpcurl.")] = True,
+    lifeline: Annotated[int | None, typer.Option(hidden=True)] = None,
+    scratch: Annotated[Path | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Serve an environment over gRPC until SIGTERM or Ctrl-C; running steps are finished first.
+
+    Example: openenv-grpc serve atari --address 127.0.0.1:50051 --option game=breakout
+    """
+    from openenv_grpc.server.app import ServerConfig
+    from openenv_grpc.server.app import serve as run
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    config = ServerConfig(
+        environment=environment,
+        address=address,
+        options=tuple(option or ()),
+        limits=read_limits(limit or []),
+        lifeline=lifeline,
+        scratch=scratch,
+        reflect=reflection,
+        ready=_tell_lifeline if lifeline is not None else _tell_person,
+    )
+    try:
+        status = run(config)
+    except OpenEnvError as error:
+        if lifeline is not None:
+            _tell(lifeline, address, error)
+        raise
+    raise typer.Exit(status)
+
+
+def read_limits(texts: list[str]) -> Limits:
+    """Limits from `name=value` as a person types them.
+
+    Raises:
+        InvalidArgument: Unknown name, or not a positive number.
+    """
+    limits = Limits()
+    for text in texts:
+        name, _, value = text.partition("=")
+        if name not in {field.name for field in fields(Limits)}:
+            msg = f"no such limit; there are {', '.join(f.name for f in fields(Limits))}"
+            raise InvalidArgument(msg, field=name)
+        kind = type(getattr(limits, name))
+        try:
+            number = kind(value)
+        except ValueError:
+            msg = f"{value!r} is no {kind.__name__}"
+            raise InvalidArgument(msg, field=name) from None
+        if not 0 < number < 1 << 32:
+            msg = f"{value} must be positive and below 2**32"
+            raise InvalidArgument(msg, field=name)
+        limits = replace(limits, **{name: number})
+    return limits
+
+
+def _tell_person(app: App, failure: OpenEnvError | None) -> None:
+    state = f"NOT SERVING: {failure}" if failure else "serving"
+    typer.echo(f"{app.name} {state} at {app.address} (pid {os.getpid()}); Ctrl-C ends it")
+
+
+def _tell_lifeline(app: App, failure: OpenEnvError | None) -> None:
+    _tell(app.config.lifeline or 0, app.address, failure)
+
+
+def _tell(fd: int, address: str, failure: OpenEnvError | None) -> None:
+    """Tell the provider that started us; it may be gone already, which the lifeline's end will show."""
+    told = None if failure is None else {"reason": failure.reason, "field": failure.field, "message": failure.message}
+    line = json.dumps({"address": address, "failure": told})
+    with socket.socket(fileno=os.dup(fd)) as lifeline:
+        lifeline.setblocking(True)
+        try:
+            lifeline.sendall(line.encode() + b"\n")
+        except ConnectionError:
+            return
+        finally:
+            lifeline.setblocking(False)

@@ -1,0 +1,194 @@
+"""The carriers: how frames reach a server and come back. One seam, `send` and `receive`, sync and asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from openenv_grpc.client import channel as net
+from openenv_grpc.errors import OpenEnvError, ServerUnavailable, SessionLost
+
+if TYPE_CHECKING:
+    from openenv_grpc.specs import ServerSpec
+
+_EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
+
+
+class GrpcCarrier:
+    """One stream to one server: frames out by `send`, frames in by `receive`.
+
+    A thread of its own reads the stream. A caller must not: Ctrl-C in the middle of gRPC's `next` leaves the read under
+    way, and may leave gRPC's lock held, so that nothing ends any more. A queue can be left at any moment.
+
+    Args:
+        address: `unix:/path` or `host:port`.
+    """
+
+    def __init__(self, address: str) -> None:
+        """Make the channel; nothing is sent yet."""
+        self.address = address
+        self._channel: Any = grpc.insecure_channel(net.check_address(address), options=net.OPTIONS)
+        self._outgoing: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._incoming: queue.SimpleQueue[bytes | OpenEnvError] = queue.SimpleQueue()
+        self._stream: Any = None
+
+    def describe(self, timeout_s: float = net.DESCRIBE_TIMEOUT_S) -> ServerSpec:
+        """Ask who the server is."""
+        method = self._channel.unary_unary(net.SERVICE + "Describe")
+        try:
+            return net.read_description(method(b"", timeout=timeout_s), self.address)
+        except grpc.RpcError as error:
+            raise net.translate(error, self.address) from None
+
+    def open(self, frame: bytes, timeout_s: float) -> bytes:
+        """Start the stream; answer its first frame.
+
+        Raises:
+            ServerUnavailable: It did not come in time.
+        """
+        self._outgoing.put(frame)
+        self._stream = self._channel.stream_stream(net.SERVICE + "Session")(iter(self._outgoing.get, None))
+        weakref.finalize(self, self._stream.cancel).atexit = False  # its thread does not keep a forgotten client alive
+        reader = threading.Thread(target=_read, args=(self._stream, self._incoming, self.address), daemon=True)
+        reader.start()
+        alarm = threading.Timer(timeout_s, self.cancel)
+        alarm.daemon = True
+        alarm.start()
+        end = time.monotonic() + timeout_s
+        try:
+            return self.receive()
+        except OpenEnvError:
+            if time.monotonic() < end:
+                raise
+            raise _not_opened(self.address, timeout_s) from None
+        finally:
+            alarm.cancel()
+
+    def send(self, frame: bytes) -> None:
+        """Send a frame."""
+        self._outgoing.put(frame)
+
+    def receive(self) -> bytes:
+        """The next frame; blocks.
+
+        Raises:
+            SessionLost: The stream has ended.
+        """
+        item = self._incoming.get()
+        if isinstance(item, bytes):
+            return item
+        self._incoming.put(item)  # for whoever asks next
+        raise item
+
+    def cancel(self) -> None:
+        """Have `receive` fail at once, from any thread."""
+        if self._stream is not None:
+            self._stream.cancel()
+
+    def close(self) -> None:
+        """Let go of stream and channel."""
+        self._outgoing.put(None)
+        self.cancel()
+        # It waits for frames that gRPC has begun to write, for ever if the server hangs and does not read them.
+        closing = threading.Thread(target=self._channel.close, daemon=True)
+        closing.start()
+        closing.join(0.5)
+
+
+def _read(stream: Any, incoming: queue.SimpleQueue[bytes | OpenEnvError], address: str) -> None:
+    """Move frames from a stream to a queue; the last item is the error that says why there are no more."""
+    error: OpenEnvError = SessionLost("the server ended the stream")
+    try:
+        for frame in stream:
+            incoming.put(frame)
+    except grpc.RpcError as broken:
+        error = net.translate(broken, address, opened=True)
+    incoming.put(error)
+
+
+class AsyncGrpcCarrier:
+    """One stream to one server.
+
+    Args:
+        address: `unix:/path` or `host:port`.
+    """
+
+    def __init__(self, address: str) -> None:
+        """Make the channel; nothing is sent yet."""
+        self.address = address
+        self._channel: Any = grpc.aio.insecure_channel(net.check_address(address), options=net.OPTIONS)
+        self._stream: Any = None
+        self._cancelled = False
+
+    async def describe(self, timeout_s: float = net.DESCRIBE_TIMEOUT_S) -> ServerSpec:
+        """Ask who the server is."""
+        method: Any = self._channel.unary_unary(net.SERVICE + "Describe")
+        try:
+            return net.read_description(await method(b"", timeout=timeout_s), self.address)
+        except grpc.aio.AioRpcError as error:
+            raise net.translate(error, self.address) from None
+
+    async def open(self, frame: bytes, timeout_s: float) -> bytes:
+        """Start the stream; answer its first frame.
+
+        Raises:
+            ServerUnavailable: It did not come in time.
+        """
+        method: Any = self._channel.stream_stream(net.SERVICE + "Session")
+        self._stream = method()
+        await self.send(frame)
+        try:
+            return await asyncio.wait_for(self.receive(), timeout_s)
+        except asyncio.TimeoutError:
+            raise _not_opened(self.address, timeout_s) from None
+
+    async def send(self, frame: bytes) -> None:
+        """Send a frame."""
+        try:
+            await self._stream.write(frame)
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError, asyncio.CancelledError) as error:
+            raise self._lost(error) from None
+
+    async def receive(self) -> bytes:
+        """The next frame.
+
+        Raises:
+            SessionLost: The stream has ended.
+        """
+        try:
+            frame = await self._stream.read()
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError, asyncio.CancelledError) as error:
+            raise self._lost(error) from None
+        if frame is _EOF:
+            msg = "the server ended the stream"
+            raise SessionLost(msg)
+        return frame  # type: ignore[no-any-return]
+
+    def _lost(self, error: BaseException) -> BaseException:
+        """The error to raise. gRPC says CancelledError both for a cancelled stream and for a cancelled task."""
+        if isinstance(error, grpc.aio.AioRpcError):
+            return net.translate(error, self.address, opened=True)
+        if isinstance(error, asyncio.CancelledError) and not self._cancelled:
+            return error
+        return SessionLost(f"the stream to {self.address} has ended")
+
+    def cancel(self) -> None:
+        """Have `send` and `receive` fail at once."""
+        self._cancelled = True
+        if self._stream is not None:
+            self._stream.cancel()
+
+    async def close(self) -> None:
+        """Let go of stream and channel."""
+        self.cancel()
+        await self._channel.close()
+
+
+def _not_opened(address: str, timeout_s: float) -> OpenEnvError:
+    return ServerUnavailable(f"the server at {address} answers, but opened no session within {timeout_s:g} s")

@@ -1,0 +1,464 @@
+"""The sync client: `EnvClient` for one lane, `VectorEnvClient` for many.
+
+Of the threads that wait for answers, one takes the carrier's frames for all (the first that comes), and hands the
+taking on when its own answer is there. A single watchdog for the whole process ends streams whose server has stopped
+answering. Ctrl-C may come at any moment: the next answer is still that of the next call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from openenv_grpc.client import channel as net
+from openenv_grpc.client.carriers import GrpcCarrier
+from openenv_grpc.client.spaces import action_space, observation_space, single_action_space, single_observation_space
+from openenv_grpc.errors import OpenEnvError, SessionClosed, SessionLost
+from openenv_grpc.session.actions import chunk_length
+from openenv_grpc.session.calls import Call, OpenRequest
+from openenv_grpc.session.client import ClientCore
+from openenv_grpc.specs import AutoresetMode, ServerSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from openenv_grpc.codec.records import RecordSet
+    from openenv_grpc.environment import StepResult
+    from openenv_grpc.session.results import VectorResult
+
+ActionT = TypeVar("ActionT")
+ObservationT = TypeVar("ObservationT")
+StateT = TypeVar("StateT")
+SelfT = TypeVar("SelfT", bound="_SyncSession")
+
+
+class _Watchdog:
+    """One thread for all clients of this process: looks once a second for calls that should have been answered."""
+
+    def __init__(self) -> None:
+        self._sessions: weakref.WeakSet[_SyncSession] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def add(self, session: _SyncSession) -> None:
+        with self._lock:
+            self._sessions.add(session)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="openenv-watchdog", daemon=True)
+                self._thread.start()
+
+    def discard(self, session: _SyncSession) -> None:
+        with self._lock:
+            self._sessions.discard(session)
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(1.0)
+            with self._lock:
+                if not self._sessions:
+                    self._thread = None
+                    return
+                sessions = list(self._sessions)
+            for session in sessions:
+                session._check_clock()
+
+
+_WATCHDOG = _Watchdog()
+
+
+class _SyncSession:
+    """What the clients of one and of many lanes share."""
+
+    RECORDS: ClassVar[RecordSet | None] = None
+    """The records of a typed client; None for the generic one."""
+    NAME: ClassVar[str] = ""
+    """The environment that a typed client is for."""
+    _VECTOR: ClassVar[bool] = False
+
+    def __init__(self, carrier: GrpcCarrier, server: ServerSpec, core: ClientCore) -> None:
+        """Use `connect`, or `openenv_grpc.make`."""
+        self.server = server
+        self._carrier = carrier
+        self._core = core
+        self._mutex = threading.Lock()  # entered as such: Ctrl-C in Condition.__enter__ would leave it locked
+        self._changed = threading.Condition(self._mutex)
+        self._reading = False
+        self._clock: dict[int, tuple[float, Call]] = {}
+        self._closed = False
+        self._on_close: list[Callable[[], None]] = []
+        _WATCHDOG.add(self)
+
+    @classmethod
+    def _connect(cls: type[SelfT], address: str, request: OpenRequest) -> SelfT:
+        carrier = GrpcCarrier(address)
+        try:
+            server = carrier.describe()
+            records = net.agree(server, cls.RECORDS)
+            answer = carrier.open(request.encode(server.environment.spec_hash), net.open_timeout_s(server, request))
+            core = ClientCore(
+                records,
+                server.environment.capabilities,
+                request,
+                answer,
+                vector=cls._VECTOR,
+                max_message_bytes=net.MAX_MESSAGE_BYTES,
+            )
+        except BaseException:
+            carrier.close()
+            raise
+        return cls(carrier, server, core)
+
+    # -- calls ----------------------------------------------------------------------------------------------------
+
+    def _run(self, begin: Callable[[], Call]) -> Any:
+        """Send a call's frames and wait for its answers."""
+        return self._wait(self._send(begin))
+
+    def _send(self, begin: Callable[[], Call]) -> Call:
+        with self._mutex:
+            before = self._core.numbers
+            try:
+                call = begin()
+                for frame in call.frames:
+                    self._carrier.send(frame)
+            except BaseException:
+                if self._core.numbers != before:  # Ctrl-C: numbers were given to frames that never left
+                    self._core.fail(SessionLost("interrupted while a request was being sent; open a new session"))
+                raise
+            behind = max((deadline for deadline, _ in self._clock.values()), default=0.0)
+            start = max(time.monotonic() + net.GRACE_S, behind)
+            self._clock[id(call)] = start + call.budget_s, call
+        return call
+
+    def _wait(self, call: Call) -> Any:
+        """Wait for a call's answers, reading the carrier for everybody if nobody else does."""
+        reading = False
+        try:
+            with self._mutex:
+                while not call.done and self._reading:
+                    self._changed.wait()
+                if not call.done:
+                    reading = self._reading = True  # one statement: Ctrl-C cannot come in between
+            while reading and not call.done:
+                self._take(self._carrier.receive())
+        except OpenEnvError as error:
+            with self._mutex:
+                self._core.fail(error)
+        finally:
+            with self._mutex:
+                self._clock.pop(id(call), None)
+                if reading:
+                    self._reading = False
+                    self._changed.notify_all()
+        return call.result()
+
+    def _take(self, frame: bytes) -> None:
+        with self._mutex:
+            self._core.receive(frame)
+            if len(self._clock) > 1:
+                self._changed.notify_all()
+
+    def _check_clock(self) -> None:
+        with self._mutex:
+            late = [call for deadline, call in self._clock.values() if time.monotonic() > deadline and not call.done]
+        if late:
+            error = SessionLost(f"the server has not answered {late[0].verb} in time; it hangs or is cut off")
+            with self._mutex:
+                self._core.fail(error)
+                self._changed.notify_all()
+            self._carrier.cancel()
+
+    # -- life -----------------------------------------------------------------------------------------------------
+
+    @property
+    def session_id(self) -> str:
+        """The session's id in unary calls: a secret."""
+        return self._core.session_id
+
+    @property
+    def transport(self) -> str:
+        """The carrier in use: grpc."""
+        return "grpc"
+
+    @property
+    def limits(self) -> Any:
+        """Limits in force (`openenv_grpc.specs.Limits`)."""
+        return self._core.limits
+
+    @property
+    def spec(self) -> Any:
+        """The session's columns (`openenv_grpc.specs.SessionSpec`)."""
+        return self._core.spec
+
+    def add_cleanup(self, callback: Callable[[], None]) -> None:
+        """Call this when the client is closed."""
+        self._on_close.append(callback)
+
+    def close(self) -> None:
+        """End the session and whatever `make` started for it. Calling it again does nothing; it never hangs."""
+        with self._mutex:
+            if self._closed:
+                return
+            self._closed = True
+        _WATCHDOG.discard(self)
+        with contextlib.ExitStack() as stack:  # all of it, also when it is interrupted
+            for callback in reversed(self._on_close):
+                stack.callback(callback)
+            stack.callback(self._carrier.close)
+            self._say_goodbye()
+
+    def _say_goodbye(self) -> None:
+        closer = threading.Timer(net.CLOSE_TIMEOUT_S, self._carrier.cancel)
+        closer.daemon = True
+        closer.start()
+        try:
+            with contextlib.suppress(OpenEnvError):
+                self._run(self._core.close)
+        finally:
+            closer.cancel()
+            with self._mutex:
+                self._core.fail(SessionClosed("the session was closed while this call waited"))
+                self._changed.notify_all()
+
+    def __enter__(self: SelfT) -> SelfT:
+        """Return self."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def records_class(self, name: str) -> type[Any]:
+        """The record class of a message, by its full or short name: for building actions with the generic client.
+
+        Raises:
+            KeyError: There is no such message.
+        """
+        classes = self._core.records.classes
+        return classes[name] if name in classes else {full.rpartition(".")[2]: c for full, c in classes.items()}[name]
+
+
+class EnvClient(_SyncSession, Generic[ActionT, ObservationT, StateT]):
+    """One lane of an environment, on a server. Safe to use from several threads; a context manager.
+
+    All methods raise `openenv_grpc.errors.OpenEnvError`: a LocalError when the call was wrong (nothing was changed), a
+    RemoteError when server or environment failed. Arrays in results are read-only and never overwritten.
+    """
+
+    @classmethod
+    def connect(
+        cls: type[SelfT],
+        address: str,
+        *,
+        fields: Sequence[str] = (),
+        wait_s: float = 0.0,
+        autoreset_mode: AutoresetMode = AutoresetMode.DISABLED,
+        **options: Any,
+    ) -> SelfT:
+        """Open a session on a server that runs.
+
+        Args:
+            address: `unix:/path` or `host:port`.
+            fields: Observation fields wanted; the others stay empty. All by default.
+            wait_s: Seconds to wait in line when the server is full.
+            autoreset_mode: What happens at an episode's end; by default the caller resets.
+            options: Construction options of the environment, such as `game="pong"`.
+
+        Raises:
+            ServerUnavailable: Nobody answers there.
+            ProtocolMismatch: The server speaks another revision, or something else.
+            SpecMismatch: The server's messages are not those of this typed client.
+            ServerFull: All sessions are taken, also after `wait_s`.
+            InvalidArgument: A wrong address or option.
+            EnvironmentFailed: The environment cannot be built with these options.
+        """
+        return cls._connect(address, OpenRequest(options, 1, 0, autoreset_mode, fields, wait_s))
+
+    def reset(
+        self, *, seed: int | None = None, options: Mapping[str, Any] | None = None, timeout_s: float | None = None
+    ) -> StepResult[ObservationT]:
+        """Begin a new episode.
+
+        Args:
+            seed: Makes it reproducible; refused (Unsupported) where the environment cannot honour it.
+            options: Options of this episode, for the environment.
+            timeout_s: Seconds the environment may take; the server's limit by default.
+        """
+        result: StepResult[ObservationT] = self._run(lambda: self._core.reset(seed, options, None, timeout_s))
+        return result
+
+    def step(self, action: ActionT, *, timeout_s: float | None = None) -> StepResult[ObservationT]:
+        """Take one action.
+
+        Args:
+            action: The record; also accepted: the protobuf message, a mapping of its fields, or the bare value of its
+                only field.
+            timeout_s: Seconds the environment may take; when they are over the lane is interrupted and must be reset.
+        """
+        result: StepResult[ObservationT] = self._run(lambda: self._core.step(action, None, timeout_s))
+        return result
+
+    def step_chunk(
+        self, actions: Sequence[ActionT], *, timeout_s: float | None = None
+    ) -> list[StepResult[ObservationT]]:
+        """Take several actions in one round trip; stops at the episode's end. One result per action executed."""
+        if not len(actions):
+            return []
+        results: list[StepResult[ObservationT]] = self._run(
+            lambda: self._core.step(actions, None, timeout_s, chunk=len(actions))
+        )
+        return results
+
+    def state(self, *, timeout_s: float | None = None) -> StateT:
+        """The episode's state."""
+        state: StateT = self._run(lambda: self._core.state(None, timeout_s))
+        return state
+
+    def snapshot(self, *, timeout_s: float | None = None) -> bytes:
+        """Save the environment (Unsupported where it cannot be saved)."""
+        data: bytes = self._run(lambda: self._core.snapshot(None, timeout_s))
+        return data
+
+    def restore(self, saved: bytes, *, timeout_s: float | None = None) -> None:
+        """Go back to where `snapshot` was called."""
+        self._run(lambda: self._core.restore(saved, None, timeout_s))
+
+    @property
+    def action_space(self) -> Any:
+        """The action as a gymnasium space (needs gymnasium): of its only field, or a Dict."""
+        return single_action_space(self._core)
+
+    @property
+    def observation_space(self) -> Any:
+        """The observation as a gymnasium space (needs gymnasium): of its only field, or a Dict."""
+        return single_observation_space(self._core)
+
+
+class VectorEnvClient(_SyncSession, Generic[ActionT, ObservationT, StateT]):
+    """N lanes of an environment, stepped together. Safe to use from several threads; a context manager.
+
+    Here the type variables are the *columns* of actions and observations.
+    """
+
+    _VECTOR = True
+
+    @classmethod
+    def connect(
+        cls: type[SelfT],
+        address: str,
+        num_envs: int,
+        *,
+        shards: int = 0,
+        fields: Sequence[str] = (),
+        wait_s: float = 0.0,
+        autoreset_mode: AutoresetMode = AutoresetMode.NEXT_STEP,
+        **options: Any,
+    ) -> SelfT:
+        """Open a session of `num_envs` lanes; see `EnvClient.connect`.
+
+        Args:
+            address: `unix:/path` or `host:port`.
+            num_envs: Number of lanes.
+            shards: Worker processes they are spread over; 0 for one per core of the server.
+            fields: Observation fields wanted. All by default.
+            wait_s: Seconds to wait in line when the server is full.
+            autoreset_mode: What happens at an episode's end.
+            options: Construction options of the environment.
+        """
+        return cls._connect(address, OpenRequest(options, num_envs, shards, autoreset_mode, fields, wait_s))
+
+    @property
+    def num_envs(self) -> int:
+        """Number of lanes."""
+        return self._core.lanes
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: Mapping[str, Any] | None = None,
+        lanes: Sequence[int] | None = None,
+        timeout_s: float | None = None,
+    ) -> VectorResult[ObservationT]:
+        """Begin new episodes in all lanes, or in those named (the result then has their rows alone).
+
+        Args:
+            seed: One per lane, or one number s that gives lane i the seed s + i.
+            options: Options of these episodes.
+            lanes: Increasing lane numbers.
+            timeout_s: Seconds the environments may take together.
+        """
+        result: VectorResult[ObservationT] = self._run(lambda: self._core.reset(seed, options, lanes, timeout_s))
+        return result
+
+    def step(
+        self, actions: Any, *, lanes: Sequence[int] | None = None, timeout_s: float | None = None
+    ) -> VectorResult[ObservationT]:
+        """Take one action in each lane, or in those named.
+
+        Args:
+            actions: Columns, a mapping of columns, an array (N, …) for an action's only field, or a list of N records.
+            lanes: Increasing lane numbers.
+            timeout_s: Seconds the environments may take together.
+
+        Raises:
+            OpenEnvError: When lanes fail: the first one's error, with `lane_errors`, and the others' result in
+                `partial`.
+        """
+        result: VectorResult[ObservationT] = self._run(lambda: self._core.step(actions, lanes, timeout_s))
+        return result
+
+    def step_chunk(
+        self, actions: Any, *, lanes: Sequence[int] | None = None, timeout_s: float | None = None
+    ) -> VectorResult[ObservationT]:
+        """Take K actions in each lane in one round trip: columns of shape (K, N, …), or K lists of N records.
+
+        A lane stops at its episode's end; `executed` says how many actions it took, rows beyond hold zeros.
+        """
+        chunk = chunk_length(actions)
+        result: VectorResult[ObservationT] = self._run(lambda: self._core.step(actions, lanes, timeout_s, chunk=chunk))
+        return result
+
+    def state(self, *, lanes: Sequence[int] | None = None, timeout_s: float | None = None) -> list[StateT]:
+        """The state of each lane."""
+        states: list[StateT] = self._run(lambda: self._core.state(lanes, timeout_s))
+        return states
+
+    def snapshot(self, *, lanes: Sequence[int] | None = None, timeout_s: float | None = None) -> list[bytes]:
+        """Save each lane."""
+        saved: list[bytes] = self._run(lambda: self._core.snapshot(lanes, timeout_s))
+        return saved
+
+    def restore(
+        self, saved: Sequence[bytes], *, lanes: Sequence[int] | None = None, timeout_s: float | None = None
+    ) -> None:
+        """Put each lane back."""
+        self._run(lambda: self._core.restore(saved, lanes, timeout_s))
+
+    @property
+    def single_action_space(self) -> Any:
+        """One lane's action as a gymnasium space (needs gymnasium)."""
+        return single_action_space(self._core)
+
+    @property
+    def single_observation_space(self) -> Any:
+        """One lane's observation as a gymnasium space (needs gymnasium)."""
+        return single_observation_space(self._core)
+
+    @property
+    def action_space(self) -> Any:
+        """All lanes' actions as one gymnasium space (needs gymnasium)."""
+        return action_space(self._core)
+
+    @property
+    def observation_space(self) -> Any:
+        """All lanes' observations as one gymnasium space (needs gymnasium)."""
+        return observation_space(self._core)

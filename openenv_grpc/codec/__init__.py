@@ -1,0 +1,1 @@
+"""Arrays ⇄ bytes, records ⇄ messages, frames. The only package that calls `frombuffer` or `memoryview`."""

@@ -1,0 +1,202 @@
+"""Specs ⇄ messages: what `openenv_grpc.specs` holds, as it travels in Describe and Opened.
+
+Descriptions come from servers that may be hostile: every number is checked before it is used, and nothing named in
+them is opened or imported.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool
+from google.protobuf.message_factory import GetMessageClass
+
+from openenv_grpc.codec import values
+from openenv_grpc.codec.arrays import NUMBERS, dtype_of
+from openenv_grpc.codec.records import RecordSet
+from openenv_grpc.errors import OpenEnvError, ProtocolMismatch, SpecMismatch
+from openenv_grpc.specs import (
+    ArraySpec,
+    Capabilities,
+    EnvironmentSpec,
+    IsolationTier,
+    Limits,
+    OptionSpec,
+    OptionType,
+    ServerSpec,
+    SessionSpec,
+)
+from openenv_grpc.v1 import environment_pb2, spec_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from google.protobuf.descriptor import FileDescriptor
+
+_OPTION_TYPES = list(OptionType)  # in the order of the wire's OptionType
+MAX_DESCRIPTOR_BYTES = 4 << 20
+MAX_ARRAY_BYTES = 1 << 40
+
+
+def columns_to_message(specs: dict[str, ArraySpec], target: Any) -> None:
+    """Write column specs into a `repeated ColumnSpec` field."""
+    for name, spec in specs.items():
+        target.add(name=name, dtype=NUMBERS[spec.dtype], shape=spec.shape, low=spec.low, high=spec.high)
+
+
+def columns_from_message(columns: Iterable[spec_pb2.ColumnSpec]) -> dict[str, ArraySpec]:
+    """Column specs by name.
+
+    Raises:
+        SpecMismatch: Unknown dtype, impossible shape or bounds; `field` names the column.
+    """
+    specs: dict[str, ArraySpec] = {}
+    for column in columns:
+        low = column.low if column.HasField("low") else None
+        high = column.high if column.HasField("high") else None
+        try:
+            spec = ArraySpec(dtype_of(column.dtype), tuple(column.shape), low, high)
+        except OpenEnvError as error:
+            raise SpecMismatch(str(error), field=column.name) from None
+        if spec.nbytes > MAX_ARRAY_BYTES or any(axis > MAX_ARRAY_BYTES for axis in spec.shape):
+            msg = f"an array of shape {spec.shape} is too large"
+            raise SpecMismatch(msg, field=column.name)
+        specs[column.name] = spec
+    return specs
+
+
+def session_to_message(spec: SessionSpec) -> spec_pb2.SessionSpec:
+    """A session's columns as a message."""
+    message = spec_pb2.SessionSpec()
+    columns_to_message(spec.action, message.action)
+    columns_to_message(spec.observation, message.observation)
+    return message
+
+
+def session_from_message(message: spec_pb2.SessionSpec) -> SessionSpec:
+    """A session's columns from a message."""
+    return SessionSpec(columns_from_message(message.action), columns_from_message(message.observation))
+
+
+def limits_to_message(limits: Limits) -> spec_pb2.Limits:
+    """Limits as a message."""
+    return spec_pb2.Limits(**dataclasses.asdict(limits))
+
+
+def limits_from_message(message: spec_pb2.Limits) -> Limits:
+    """Limits from a message."""
+    return Limits(**{field.name: getattr(message, field.name) for field in dataclasses.fields(Limits)})
+
+
+def _option_to_message(option: OptionSpec) -> spec_pb2.OptionSpec:
+    return spec_pb2.OptionSpec(
+        name=option.name,
+        type=_OPTION_TYPES.index(option.type),  # type: ignore[arg-type]
+        required=option.required,
+        nullable=option.nullable,
+        default=values.to_message(option.default),
+        choices=[values.to_message(choice) for choice in option.choices],
+    )
+
+
+def _option_from_message(message: spec_pb2.OptionSpec) -> OptionSpec:
+    known = message.type < len(_OPTION_TYPES)
+    return OptionSpec(
+        name=message.name,
+        type=_OPTION_TYPES[message.type] if known else OptionType.ANY,
+        required=message.required,
+        nullable=message.nullable,
+        default=values.from_message(message.default),
+        choices=tuple(values.from_message(choice) for choice in message.choices),
+    )
+
+
+_PLAIN = [
+    "name",
+    "version",
+    "descriptor_set",
+    "action_message",
+    "observation_message",
+    "state_message",
+    "spec_hash",
+    "documentation",
+]
+
+
+def environment_to_message(spec: EnvironmentSpec) -> spec_pb2.EnvironmentSpec:
+    """An environment's description as a message."""
+    return spec_pb2.EnvironmentSpec(
+        **{name: getattr(spec, name) for name in _PLAIN},
+        session=session_to_message(spec.session),
+        options=[_option_to_message(option) for option in spec.options],
+        capabilities=spec_pb2.Capabilities(**dataclasses.asdict(spec.capabilities)),
+    )
+
+
+def environment_from_message(message: spec_pb2.EnvironmentSpec) -> EnvironmentSpec:
+    """An environment's description from a message."""
+    return EnvironmentSpec(
+        **{name: getattr(message, name) for name in _PLAIN},
+        session=session_from_message(message.session),
+        options=tuple(_option_from_message(option) for option in message.options),
+        capabilities=Capabilities(message.capabilities.seeds, message.capabilities.snapshot),
+    )
+
+
+def server_from_message(message: environment_pb2.DescribeResponse) -> ServerSpec:
+    """A server's description from the answer to Describe."""
+    tiers = {tier.value for tier in IsolationTier}
+    return ServerSpec(
+        environment=environment_from_message(message.environment),
+        limits=limits_from_message(message.limits),
+        protocol_revision=message.protocol_revision,
+        server_version=message.server_version,
+        isolation_tier=IsolationTier(message.isolation_tier if message.isolation_tier in tiers else 0),
+        open_sessions=message.open_sessions,
+        draining=message.draining,
+    )
+
+
+def descriptor_set(*files: FileDescriptor) -> bytes:
+    """A serialized FileDescriptorSet of files and all they import, imports first."""
+    result = descriptor_pb2.FileDescriptorSet()
+    seen: set[str] = set()
+
+    def add(file: FileDescriptor) -> None:
+        if file.name not in seen:
+            seen.add(file.name)
+            for dependency in file.dependencies:
+                add(dependency)
+            file.CopyToProto(result.file.add())
+
+    for file in files:
+        add(file)
+    return result.SerializeToString()
+
+
+def records_of(spec: EnvironmentSpec) -> RecordSet:
+    """Records made from a server's description alone.
+
+    Raises:
+        ProtocolMismatch: The descriptor set is too large, broken, or lacks the messages it should hold.
+    """
+    if len(spec.descriptor_set) > MAX_DESCRIPTOR_BYTES:
+        msg = f"{len(spec.descriptor_set)} bytes are too many"
+        raise ProtocolMismatch(msg, field="descriptor_set")
+    names = (spec.action_message, spec.observation_message, spec.state_message)
+    pool = descriptor_pool.DescriptorPool()
+    try:
+        for file in descriptor_pb2.FileDescriptorSet.FromString(spec.descriptor_set).file:
+            pool.Add(file)
+        roots = [pool.FindMessageTypeByName(name) for name in names]
+        records = RecordSet([GetMessageClass(root) for root in roots])
+    except OpenEnvError:
+        raise
+    except Exception as error:  # protobuf raises TypeError, KeyError, DecodeError, … on hostile descriptors
+        msg = f"the server's description is broken: {error}"
+        raise ProtocolMismatch(msg, field="descriptor_set") from error
+    if records.spec_hash != spec.spec_hash:
+        msg = "it is not the hash of the messages described"
+        raise ProtocolMismatch(msg, field="spec_hash")
+    return records

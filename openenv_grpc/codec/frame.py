@@ -1,0 +1,193 @@
+"""The frame: a protobuf message whose small fields come first and whose payload comes last, aligned and unparsed.
+
+Layout (proto/openenv_grpc/v1/session.proto has the rule): `header_size` as the first field, the message's other
+fields, padding, then the tag and length of field 1000 and its content. Encoding is one join; decoding parses the
+header's slice and hands the payload on as an offset into the same bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from google.protobuf.message import DecodeError
+from google.protobuf.message_factory import GetMessageClass
+
+from openenv_grpc.errors import InvalidArgument, MalformedFrame, MessageTooLarge
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+ALIGN = 64
+_SIZE = struct.Struct("<BI")
+_SIZE_TAG = 1 << 3 | 5
+_PAD_TAG = b"\xba\x3e"  # field 999, length-delimited
+_PAYLOAD_TAG = b"\xc2\x3e"  # field 1000, length-delimited
+_PADDING = [_PAD_TAG + bytes([n]) + bytes(n) for n in range(ALIGN)]
+MAX_HEADER = 0xFFFF_FFFF
+
+MessageT = TypeVar("MessageT", bound="Message")
+
+
+class Frame(NamedTuple):
+    """A decoded frame: its header, and where its payload lies in the bytes it came in."""
+
+    header: Any
+    data: bytes
+    offset: int
+    size: int
+
+
+def aligned(size: int) -> int:
+    """The next multiple of 64."""
+    return (size + ALIGN - 1) & -ALIGN
+
+
+def encode_header(message: Message, payload_size: int) -> bytes:
+    """All bytes of a frame up to its payload's content. `message` has neither header_size nor padding nor payload."""
+    body = message.SerializeToString()
+    if not payload_size:
+        return _SIZE.pack(_SIZE_TAG, _SIZE.size + len(body)) + body
+    tag = _PAYLOAD_TAG + _varint(payload_size)
+    unpadded = _SIZE.size + len(body) + 3 + len(tag)
+    padding = _PADDING[-unpadded % ALIGN]
+    size = _SIZE.pack(_SIZE_TAG, _SIZE.size + len(body) + len(padding))
+    return b"".join((size, body, padding, tag))
+
+
+def encode(message: Message, payload: bytes = b"") -> bytes:
+    """A whole frame."""
+    header = encode_header(message, len(payload))
+    return header + payload if payload else header
+
+
+def join(header: bytes, buffer: Any, offset: int, size: int) -> bytes:
+    """A whole frame from its header and a payload that lies in other memory. One copy."""
+    return b"".join((header, memoryview(buffer)[offset : offset + size]))
+
+
+def decode(data: bytes, cls: type[MessageT], limit: int) -> Frame:
+    """Parse a frame's header and locate its payload; a message without header_size is parsed whole.
+
+    Raises:
+        MessageTooLarge: The frame is larger than `limit` bytes.
+        MalformedFrame: Header size, payload length or header do not hold; `field` names which.
+    """
+    if len(data) > limit:
+        msg = f"{len(data)} bytes, at most {limit} are allowed; send fewer lanes or a shorter chunk"
+        raise MessageTooLarge(msg)
+    size = _SIZE.unpack_from(data)[1] if len(data) >= _SIZE.size and data[0] == _SIZE_TAG else 0
+    if size == 0:
+        return _decode_whole(data, cls)
+    if not _SIZE.size <= size <= len(data):
+        msg = f"{size} is not within the message of {len(data)} bytes"
+        raise MalformedFrame(msg, field="header_size")
+    if size == len(data):
+        return _decode_whole(data, cls)
+    offset, length = _payload(data, size)
+    header = _parse(data[:size], cls)
+    if header.payload:  # type: ignore[attr-defined]
+        msg = "given twice"
+        raise MalformedFrame(msg, field="payload")
+    return Frame(header, data, offset, length)
+
+
+def _decode_whole(data: bytes, cls: type[MessageT]) -> Frame:
+    header = _parse(data, cls)
+    payload: bytes = header.payload  # type: ignore[attr-defined]
+    return Frame(header, payload, 0, len(payload))
+
+
+def _parse(data: bytes, cls: type[MessageT]) -> MessageT:
+    try:
+        return cls.FromString(data)
+    except DecodeError:
+        name = bad_text(data, cls)
+        if name:
+            msg = "text is not valid UTF-8"
+            raise InvalidArgument(msg, field=name) from None
+        msg = f"not a valid {cls.DESCRIPTOR.full_name}"
+        raise MalformedFrame(msg, field="header") from None
+
+
+def _payload(data: bytes, at: int) -> tuple[int, int]:
+    """Where the payload's content begins and how long it is; it must end where the message ends."""
+    if data[at : at + 2] != _PAYLOAD_TAG:
+        msg = "does not end where field 1000 begins"
+        raise MalformedFrame(msg, field="header_size")
+    length, offset = _read_varint(data, at + 2)
+    if length < 0 or offset + length != len(data):
+        msg = "its length is not that of the rest of the message"
+        raise MalformedFrame(msg, field="payload")
+    return offset, length
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+    """A varint and the position behind it; -1 when there is none of at most ten bytes."""
+    value = 0
+    for index, byte in enumerate(data[at : at + 10]):
+        value |= (byte & 0x7F) << 7 * index
+        if byte < 0x80:
+            return value, at + index + 1
+    return -1, at
+
+
+def bad_text(data: bytes, cls: Any, depth: int = 0) -> str | None:
+    """Find the text field that makes a message unreadable, as a dotted path; None when it is not a matter of text.
+
+    Only called on messages that protobuf has refused, to name the field that its error does not name.
+    """
+    at, fields = 0, cls.DESCRIPTOR.fields_by_number
+    while at < len(data) and depth < 32:
+        tag, at = _read_varint(data, at)
+        size, start = _field_extent(data, at, tag & 7)
+        if tag < 0 or size < 0 or start + size > len(data):
+            return None
+        field = fields.get(tag >> 3)
+        part, at = data[start : start + size], start + size
+        if field is None or tag & 7 != 2:
+            continue
+        if field.type == field.TYPE_STRING and not _is_utf8(part):
+            return str(field.name)
+        if field.type == field.TYPE_MESSAGE:
+            inner = bad_text(part, GetMessageClass(field.message_type), depth + 1)
+            if inner:
+                return f"{field.name}.{inner}"
+    return None
+
+
+def _field_extent(data: bytes, at: int, wire_type: int) -> tuple[int, int]:
+    """Length and start of a field's content; a negative length for what cannot be."""
+    if wire_type == 0:
+        end = _read_varint(data, at)
+        return (end[1] - at if end[0] >= 0 else -1), at
+    if wire_type == 2:
+        return _read_varint(data, at)
+    return {1: 8, 5: 4}.get(wire_type, -1), at
+
+
+def _is_utf8(part: bytes) -> bool:
+    try:
+        part.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def with_empty(frame: Frame, verb: str) -> bytes:
+    """The same request with an empty verb, for callers that left it out."""
+    payload = frame.data[frame.offset : frame.offset + frame.size]
+    header = frame.header
+    getattr(header, verb).SetInParent()
+    for name in ("header_size", "padding", "payload"):
+        header.ClearField(name)
+    return encode(header, payload)
