@@ -61,6 +61,9 @@ class TransitionWriter:
         self._memory = memory
         self._slot_bytes = slot_bytes
         self._cache: dict[tuple[int, int], tuple[dict[str, NDArray[Any]], list[dict[str, NDArray[Any]]]]] = {}
+        arrays = {} if self.in_columns else {field.name: specs[field.name] for field in self.rest if field.column}
+        # A record is written as soon as its row is: one set of destinations serves all rows.
+        self._scratch = {name: np.zeros(spec.shape, spec.dtype) for name, spec in arrays.items() if spec.shape}
 
     def size(self, rows: int, final_rows: int) -> int:
         """Bytes of a payload; none in record layout."""
@@ -69,7 +72,7 @@ class TransitionWriter:
     def begin(self, slot: int, rows: int) -> Rows:
         """Open a slot for so many rows."""
         if not self.in_columns:
-            return Rows(self, slot, {}, [{}] * rows)
+            return Rows(self, slot, {}, [self._scratch] * rows)
         key = (slot, rows)
         if key not in self._cache:
             if len(self._cache) >= 16:
