@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 DOMAIN = "openenv-grpc"
 """The `domain` of every `google.rpc.ErrorInfo` this library writes."""
+MAX_DELAY_S = 86_400.0
+"""The longest delay before another try that is believed."""
 
 
 class OpenEnvError(Exception):
@@ -244,5 +246,13 @@ def from_status(status: status_pb2.Status) -> OpenEnvError:
         violation.description if violation else status.message,
         field=violation.field if violation else None,
         metadata=dict(info.metadata),
-        retry_after_s=retry.retry_delay.ToNanoseconds() / 1e9 if retry.HasField("retry_delay") else None,
+        retry_after_s=_delay_s(retry),
     )
+
+
+def _delay_s(retry: error_details_pb2.RetryInfo) -> float | None:
+    """When to try again: a peer's number, which may be negative or longer than any sleep can be."""
+    if not retry.HasField("retry_delay"):
+        return None
+    seconds: float = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
+    return min(max(seconds, 0.0), MAX_DELAY_S)

@@ -16,6 +16,8 @@ from google.protobuf.message_factory import GetMessageClass
 from openenv_grpc.errors import InvalidArgument, MalformedFrame, MessageTooLarge
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from google.protobuf.message import Message
 
 ALIGN = 64
@@ -24,7 +26,10 @@ _SIZE_TAG = 1 << 3 | 5
 _PAD_TAG = b"\xba\x3e"  # field 999, length-delimited
 _PAYLOAD_TAG = b"\xc2\x3e"  # field 1000, length-delimited
 _PADDING = [_PAD_TAG + bytes([n]) + bytes(n) for n in range(ALIGN)]
+_BYTES = [bytes([n]) for n in range(0x80)]
 MAX_HEADER = 0xFFFF_FFFF
+SEARCHED = 1000
+"""How many fields of an unreadable message are looked at for the one that is no text."""
 
 MessageT = TypeVar("MessageT", bound="Message")
 
@@ -45,20 +50,25 @@ def aligned(size: int) -> int:
 
 def encode_header(message: Message, payload_size: int) -> bytes:
     """All bytes of a frame up to its payload's content. `message` has neither header_size nor padding nor payload."""
-    body = message.SerializeToString()
-    if not payload_size:
-        return _SIZE.pack(_SIZE_TAG, _SIZE.size + len(body)) + body
-    tag = _PAYLOAD_TAG + _varint(payload_size)
-    unpadded = _SIZE.size + len(body) + 3 + len(tag)
-    padding = _PADDING[-unpadded % ALIGN]
-    size = _SIZE.pack(_SIZE_TAG, _SIZE.size + len(body) + len(padding))
-    return b"".join((size, body, padding, tag))
+    return b"".join(_header(message.SerializeToString(), payload_size))
 
 
 def encode(message: Message, payload: bytes = b"") -> bytes:
     """A whole frame."""
-    header = encode_header(message, len(payload))
-    return header + payload if payload else header
+    return assemble(message.SerializeToString(), payload)
+
+
+def assemble(body: bytes, payload: bytes = b"") -> bytes:
+    """A whole frame from serialized fields."""
+    return b"".join((*_header(body, len(payload)), payload))
+
+
+def _header(body: bytes, payload_size: int) -> tuple[bytes, ...]:
+    if not payload_size:
+        return _SIZE.pack(_SIZE_TAG, _SIZE.size + len(body)), body
+    tag = _PAYLOAD_TAG + varint(payload_size)
+    padding = _PADDING[-(_SIZE.size + len(body) + 3 + len(tag)) % ALIGN]
+    return _SIZE.pack(_SIZE_TAG, _SIZE.size + len(body) + len(padding)), body, padding, tag
 
 
 def join(header: bytes, buffer: Any, offset: int, size: int) -> bytes:
@@ -122,7 +132,10 @@ def _payload(data: bytes, at: int) -> tuple[int, int]:
     return offset, length
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """A number as protobuf writes it."""
+    if value < 0x80:
+        return _BYTES[value]
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
@@ -131,7 +144,7 @@ def _varint(value: int) -> bytes:
     return bytes(out)
 
 
-def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+def _read_varint(data: bytes | memoryview, at: int) -> tuple[int, int]:
     """A varint and the position behind it; -1 when there is none of at most ten bytes."""
     value = 0
     for index, byte in enumerate(data[at : at + 10]):
@@ -141,13 +154,16 @@ def _read_varint(data: bytes, at: int) -> tuple[int, int]:
     return -1, at
 
 
-def bad_text(data: bytes, cls: Any, depth: int = 0) -> str | None:
+def bad_text(data: bytes | memoryview, cls: Any, depth: int = 0, budget: Iterator[int] | None = None) -> str | None:
     """Find the text field that makes a message unreadable, as a dotted path; None when it is not a matter of text.
 
-    Only called on messages that protobuf has refused, to name the field that its error does not name.
+    Only called on messages that protobuf has refused, to name the field that its error does not name. It gives up after
+    SEARCHED fields: a peer must not keep a server busy with a long message that is wrong at its very end.
     """
+    data = memoryview(data)
+    budget = iter(range(SEARCHED)) if budget is None else budget
     at, fields = 0, cls.DESCRIPTOR.fields_by_number
-    while at < len(data) and depth < 32:
+    while at < len(data) and depth < 32 and next(budget, None) is not None:
         tag, at = _read_varint(data, at)
         size, start = _field_extent(data, at, tag & 7)
         if tag < 0 or size < 0 or start + size > len(data):
@@ -159,13 +175,13 @@ def bad_text(data: bytes, cls: Any, depth: int = 0) -> str | None:
         if field.type == field.TYPE_STRING and not _is_utf8(part):
             return str(field.name)
         if field.type == field.TYPE_MESSAGE:
-            inner = bad_text(part, GetMessageClass(field.message_type), depth + 1)
+            inner = bad_text(part, GetMessageClass(field.message_type), depth + 1, budget)
             if inner:
                 return f"{field.name}.{inner}"
     return None
 
 
-def _field_extent(data: bytes, at: int, wire_type: int) -> tuple[int, int]:
+def _field_extent(data: bytes | memoryview, at: int, wire_type: int) -> tuple[int, int]:
     """Length and start of a field's content; a negative length for what cannot be."""
     if wire_type == 0:
         end = _read_varint(data, at)
@@ -175,9 +191,9 @@ def _field_extent(data: bytes, at: int, wire_type: int) -> tuple[int, int]:
     return {1: 8, 5: 4}.get(wire_type, -1), at
 
 
-def _is_utf8(part: bytes) -> bool:
+def _is_utf8(part: memoryview) -> bool:
     try:
-        part.decode()
+        str(part, "utf-8")
     except UnicodeDecodeError:
         return False
     return True

@@ -39,9 +39,7 @@ def to_message(value: Any, depth: int = 0) -> value_pb2.Value:
 
 
 def _fill_container(message: value_pb2.Value, value: Mapping[Any, Any] | Sequence[Any], depth: int) -> None:
-    if depth >= MAX_DEPTH:
-        msg = f"nested more than {MAX_DEPTH} levels deep"
-        raise InvalidArgument(msg)
+    _check_depth(depth)
     if isinstance(value, Mapping):
         message.map.SetInParent()
         for key, item in value.items():
@@ -49,6 +47,12 @@ def _fill_container(message: value_pb2.Value, value: Mapping[Any, Any] | Sequenc
     else:
         message.list.SetInParent()
         message.list.items.extend(_inner(str(index), item, depth) for index, item in enumerate(value))
+
+
+def _check_depth(depth: int) -> None:
+    if depth >= MAX_DEPTH:
+        msg = f"nested more than {MAX_DEPTH} levels deep"
+        raise InvalidArgument(msg)
 
 
 def _inner(key: str, item: Any, depth: int) -> value_pb2.Value:
@@ -92,21 +96,22 @@ _PLAIN: dict[type, tuple[str, Callable[[Any], Any]]] = {  # bool is an int too, 
 }
 
 
-def from_message(message: value_pb2.Value) -> Any:
+def from_message(message: value_pb2.Value, depth: int = 0) -> Any:
     """A message as a Python value; arrays are read-only.
 
     Raises:
-        InvalidArgument: A malformed array.
+        InvalidArgument: A malformed array, or lists and maps nested too deep.
     """
     kind = message.WhichOneof("kind")
     if kind is None:
         return None
     if kind == "array":
         return arrays.from_message(message.array)
-    if kind == "list":
-        return [from_message(item) for item in message.list.items]
-    if kind == "map":
-        return {key: from_message(item) for key, item in message.map.entries.items()}
+    if kind in ("list", "map"):
+        _check_depth(depth)
+        if kind == "list":
+            return [from_message(item, depth + 1) for item in message.list.items]
+        return {key: from_message(item, depth + 1) for key, item in message.map.entries.items()}
     return getattr(message, kind)
 
 
@@ -178,29 +183,30 @@ def info_columns(infos: Sequence[Mapping[str, Any] | None], columns: Any) -> Non
         path = "info"
         try:
             path = f"info.{_key(key)}"
-            _info_column(key, infos, columns)
+            _info_column(columns.add(), key, infos)
         except OpenEnvError as error:
             raise error.under(path) from None
 
 
-def _info_column(key: str, infos: Sequence[Mapping[str, Any] | None], columns: Any) -> None:
+def _info_column(column: Any, key: str, infos: Sequence[Mapping[str, Any] | None]) -> None:
+    column.key = key
     found = [info[key] for info in infos if info and key in info]
     filler: Any
     name, filler = _LISTS.get(_common(found), ("values", None))
     if name == "values":
         found, filler = list(map(_message, found)), to_message(None)
-    if len(found) == len(infos):
-        columns.add(**{"key": key, name: found})
-        return
-    present = bytes(bool(info) and key in info for info in infos)  # type: ignore[operator]
-    items = iter(found)
-    columns.add(**{"key": key, "present": present, name: [next(items) if there else filler for there in present]})
+    if len(found) < len(infos):
+        column.present = bytes(bool(info) and key in info for info in infos)  # type: ignore[operator]
+        items = iter(found)
+        found = [next(items) if there else filler for there in column.present]
+    getattr(column, name).extend(found)
 
 
 def _common(values: Sequence[Any]) -> type:
     """The one type of all values if they can travel as plain numbers, else object."""
-    kind = type(values[0])
-    if kind not in _LISTS or any(type(value) is not kind for value in values):
+    kinds = {*map(type, values)}
+    kind: type = kinds.pop()
+    if kinds or kind not in _LISTS:
         return object
     if kind is int and not (min(values) >= -(1 << 63) and max(values) < 1 << 63):
         return object
@@ -215,13 +221,13 @@ def read_info(columns: Any, rows: int) -> list[dict[str, Any]]:
     """
     infos: list[dict[str, Any]] = [{} for _ in range(rows)]
     for column in columns if rows else ():
-        values = column.booleans or column.integers or column.numbers or column.values
-        present = column.present
-        if len(values) != rows or len(present) not in (0, rows):
-            msg = f"{len(values)} values for {rows} rows"
-            raise InvalidArgument(msg, field=f"info.{column.key}")
-        mixed = not (column.booleans or column.integers or column.numbers)
-        for row, value in enumerate(values):
+        key, present = column.key, column.present
+        plain = column.integers or column.numbers or column.booleans
+        found = plain or column.values
+        if len(found) != rows or len(present) not in (0, rows):
+            msg = f"{len(found)} values for {rows} rows"
+            raise InvalidArgument(msg, field=f"info.{key}")
+        for row, value in enumerate(found):
             if not present or present[row]:
-                infos[row][column.key] = from_message(value) if mixed else value
+                infos[row][key] = value if plain else from_message(value)
     return infos

@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 
 from openenv_grpc.codec.columns import ColumnLayout
 from openenv_grpc.codec.records import Columns, RecordSet
+from openenv_grpc.codec.rows import RowLayout
 from openenv_grpc.codec.scalars import to_enum
 from openenv_grpc.codec.schema import Kind
 from openenv_grpc.errors import InvalidArgument, OpenEnvError
@@ -25,10 +26,15 @@ if TYPE_CHECKING:
 
 @dataclass
 class Batch:
-    """Actions of one call: columns of shape (chunk, lanes, …), the rest as [chunk][lane] serialized records."""
+    """Actions of one call: columns of shape (chunk, lanes, …), the rest as [chunk][lane] serialized records.
+
+    Attributes:
+        payload: All of it, where it is the plain action of a single lane.
+    """
 
     columns: dict[str, NDArray[Any]]
     rest: list[list[bytes]]
+    payload: bytes = b""
 
 
 class ActionWriter:
@@ -44,6 +50,9 @@ class ActionWriter:
         self._records = records
         self._schema = records.action
         self._layout = ColumnLayout(specs)
+        self._row = RowLayout(self._layout)
+        self._is_plain = self._row.plain and not self._row.arrays and not self._schema.rest
+        self._attributes = [field.attr for field in self._schema.columns]
         self._names = {field.attr: field.name for field in self._schema.fields} | {
             field.name: field.name for field in self._schema.fields
         }
@@ -54,7 +63,18 @@ class ActionWriter:
         Raises:
             InvalidArgument: `field` names what is wrong.
         """
-        return self._from_records([[item] for item in action] if chunk else [[action]])
+        if chunk:
+            return self._from_records([[item] for item in action])
+        payload = self._plain(action) if self._is_plain else None
+        return Batch({}, [], payload) if payload else self._from_records([[action]])
+
+    def _plain(self, action: Any) -> bytes | None:
+        """The payload of an action that is plain numbers; None for one that `_from_records` must convert or refuse."""
+        if getattr(action, "MESSAGE", None) == self._schema.full_name:
+            return self._row.pack([getattr(action, name) for name in self._attributes])
+        if isinstance(action, np.generic):
+            action = action.item()
+        return self._row.pack((action,)) if len(self._attributes) == 1 else None
 
     def batch(self, action: Any, lanes: int, chunk: int) -> Batch:
         """Actions of all lanes: columns, a mapping of columns, an array for the only field, or a list of records.
@@ -147,15 +167,16 @@ class ActionWriter:
             msg = "action"
             raise error.under(msg) from None
 
-    def write(self, batch: Batch, records: Any, at: int, lanes: int) -> bytes:
-        """The payload of one shard's lanes; records that are no columns are added to the header."""
-        for row in batch.rest:
-            records.extend(row[at : at + lanes])
+    def write(self, batch: Batch, at: int, lanes: int) -> tuple[list[bytes], bytes]:
+        """What one shard's lanes need: the records of what is no column, and the payload."""
+        if batch.payload:
+            return [], batch.payload
+        records = [record for row in batch.rest for record in row[at : at + lanes]]
         rows = lanes * max((len(column) for column in batch.columns.values()), default=1)
         part = {
             name: column[:, at : at + lanes].reshape(rows, *column.shape[2:]) for name, column in batch.columns.items()
         }
-        return self._layout.join(part, rows)
+        return records, self._layout.join(part, rows)
 
 
 class ActionReader:
@@ -171,6 +192,11 @@ class ActionReader:
         self._records = records
         self._specs = specs
         self._layout = ColumnLayout(specs)
+        self._row = RowLayout(self._layout)
+        self._attributes = [field.attr for field in records.action.columns]
+        self._is_plain = self._row.plain and not (
+            self._row.arrays or records.action.rest or any(f.kind is Kind.ENUM for f in records.action.columns)
+        )
         self._class = records.classes[records.action.full_name]
 
     def read(self, actions: Sequence[bytes], frame: Frame, rows: int) -> list[Any]:
@@ -185,6 +211,10 @@ class ActionReader:
                 msg = f"{len(actions)} actions and no payload for {rows} rows"
                 raise InvalidArgument(msg, field="step.actions")
             return [self._read_record(row, data) for row, data in enumerate(actions)]
+        if rows == 1 and self._is_plain and not actions and frame.size == self._row.size:
+            numbers = self._row.unpack(frame.data, frame.offset, check=True)
+            if numbers is not None:
+                return [self._class(**dict(zip(self._attributes, numbers, strict=True)))]
         columns = self._layout.read(frame.data, frame.offset, frame.size, rows)
         try:
             self._layout.check(columns)

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
     from openenv_grpc.codec.records import RecordSet
 
+MAX_STEP_VERBS = 64
+"""Serialized step requests that a session keeps: as many as it may have groups of lanes that step together."""
+
 
 class ClientCore:
     """An open session as its client sees it.
@@ -86,6 +89,7 @@ class ClientCore:
         self._vector = vector
         self._reader = TransitionReader(records, self.spec.observation, request.fields)
         self._writer = ActionWriter(records, self.spec.action)
+        self._step_verbs: dict[tuple[int, ...], bytes] = {}
         self._seqs = [0] * len(self.shards)
         self._states = [LaneState.FRESH] * request.lanes
         self._pending: dict[tuple[int, int], tuple[Call, int]] = {}
@@ -104,13 +108,12 @@ class ClientCore:
         chosen = self._choose("reset", lanes)
         seeds = self._seeds(seed, len(chosen))
 
-        def fill(request: Any, part: Sequence[int], at: int) -> bytes:
-            request.reset.SetInParent()
-            self._name_lanes(request.reset, lanes, part)
-            values.to_map(options or {}, request.reset.options, "options")
+        def fill(part: Sequence[int], at: int) -> tuple[bytes, bytes]:
+            reset = session_pb2.Reset(lanes=_named(lanes, part))
+            values.to_map(options or {}, reset.options, "options")
             for value in seeds[at : at + len(part)] if seeds else ():
-                request.reset.seeds.add(value=value)
-            return b""
+                reset.seeds.add(value=value)
+            return session_pb2.SessionRequest(reset=reset).SerializeToString(), b""
 
         call = self._call("reset", chosen, fill, self._transition("reset", chosen), timeout_s)
         for lane in chosen:
@@ -127,11 +130,9 @@ class ClientCore:
             raise InvalidArgument(msg, field="actions")
         batch = self._writer.batch(action, len(chosen), chunk) if self._vector else self._writer.single(action, chunk)
 
-        def fill(request: Any, part: Sequence[int], at: int) -> bytes:
-            request.step.SetInParent()
-            request.step.chunk = chunk
-            self._name_lanes(request.step, lanes, part)
-            return self._writer.write(batch, request.step.actions, at, len(part))
+        def fill(part: Sequence[int], at: int) -> tuple[bytes, bytes]:
+            actions, payload = self._writer.write(batch, at, len(part))
+            return self._step_verb(_named(lanes, part), chunk, actions), payload
 
         return self._call("step", chosen, fill, self._transition("step", chosen, chunk), timeout_s)
 
@@ -153,10 +154,9 @@ class ClientCore:
             msg = f"expected {len(chosen)} snapshots (bytes) as snapshot() gave them"
             raise InvalidArgument(msg, field="saved")
 
-        def fill(request: Any, part: Sequence[int], at: int) -> bytes:
-            self._name_lanes(request.restore, lanes, part)
-            request.restore.snapshots.extend(snapshots[at : at + len(part)])
-            return b""
+        def fill(part: Sequence[int], at: int) -> tuple[bytes, bytes]:
+            restore = session_pb2.Restore(lanes=_named(lanes, part), snapshots=snapshots[at : at + len(part)])
+            return session_pb2.SessionRequest(restore=restore).SerializeToString(), b""
 
         def finish(parts: list[Any]) -> None:
             done = self._items("restore", chosen, parts, lambda answer: answer.done)
@@ -181,10 +181,9 @@ class ClientCore:
         """A verb without arguments that answers one item per lane."""
         chosen = self._choose(verb, lanes)
 
-        def fill(request: Any, part: Sequence[int], at: int) -> bytes:
-            getattr(request, verb).SetInParent()
-            self._name_lanes(getattr(request, verb), lanes, part)
-            return b""
+        def fill(part: Sequence[int], at: int) -> tuple[bytes, bytes]:
+            asked: Any = {verb: {"lanes": _named(lanes, part)}}
+            return session_pb2.SessionRequest(**asked).SerializeToString(), b""
 
         def finish(parts: list[Any]) -> Any:
             found = self._items(verb, chosen, parts, items)
@@ -214,16 +213,20 @@ class ClientCore:
         self,
         verb: str,
         chosen: Sequence[int],
-        fill: Callable[[Any, Sequence[int], int], bytes],
+        fill: Callable[[Sequence[int], int], tuple[bytes, bytes]],
         finish: Callable[[list[Any]], Any],
         timeout_s: float | None,
     ) -> Call:
-        """Write one frame per shard concerned. Nothing is counted as sent before every frame is written."""
+        """Write one frame per shard concerned. Nothing is counted as sent before every frame is written.
+
+        `fill` gives the verb, as the serialized fields of a request, and the payload of one shard's lanes.
+        """
         if timeout_s is not None and not timeout_s > 0:
             msg = f"{timeout_s} is no time to wait"
             raise InvalidArgument(msg, field="timeout_s")
         budget = min(timeout_s or self.limits.step_time_s, self.limits.step_time_s)
         call = Call(verb, [], budget, finish)
+        timeout_ms = 0 if timeout_s is None else max(int(timeout_s * 1000), 1)
         at, keys = 0, []
         limit = self.limits.in_flight
         waiting = Counter(shard for shard, _ in self._pending) if len(self._pending) >= limit else {}
@@ -232,10 +235,8 @@ class ClientCore:
             if waiting.get(shard, 0) >= limit:
                 msg = f"{limit} calls wait for their answers already, the server's limit"
                 raise ServerFull(msg)
-            request = session_pb2.SessionRequest(shard=shard, seq=seq)
-            if timeout_s is not None:
-                request.timeout_ms = max(int(timeout_s * 1000), 1)
-            frame = frames.encode(request, fill(request, part, at))
+            verb_fields, payload = fill(part, at)
+            frame = frames.assemble(_numbered(shard, seq, timeout_ms) + verb_fields, payload)
             if len(frame) > min(self.limits.message_bytes, self._max):
                 msg = f"the request has {len(frame)} bytes, the limit is {self.limits.message_bytes}"
                 raise MessageTooLarge(msg)
@@ -255,14 +256,22 @@ class ClientCore:
             if part:
                 yield shard, part
 
-    @staticmethod
-    def _name_lanes(verb: Any, lanes: Sequence[int] | None, part: Sequence[int]) -> None:
-        if lanes is not None:
-            verb.lanes.extend(part)
+    def _step_verb(self, lanes: Sequence[int], chunk: int, actions: Sequence[bytes]) -> bytes:
+        """The fields of a step request, kept where the same step is taken again and again."""
+        key = (*lanes, chunk)
+        verb = None if actions else self._step_verbs.get(key)
+        if verb is None:
+            step = session_pb2.Step(lanes=lanes, chunk=chunk, actions=actions)
+            verb = session_pb2.SessionRequest(step=step).SerializeToString()
+            if not actions and len(self._step_verbs) < MAX_STEP_VERBS:
+                self._step_verbs[key] = verb
+        return verb
 
     def _choose(self, verb: str, lanes: Sequence[int] | None) -> Sequence[int]:
         """The lanes of a call, each checked against the table of legal verbs."""
         self._check_open()
+        if lanes is None and self._states.count(LaneState.RUNNING) == self.lanes:
+            return range(self.lanes)  # where every verb is legal
         chosen: Sequence[int] = range(self.lanes) if lanes is None else [int(lane) for lane in lanes]
         if lanes is not None and (not chosen or list(chosen) != sorted({*chosen} & {*range(self.lanes)})):
             msg = f"expected increasing lanes within 0..{self.lanes - 1}"
@@ -303,7 +312,10 @@ class ClientCore:
     # -- receiving ------------------------------------------------------------------------------------------------
 
     def _decode(self, data: bytes) -> frames.Frame:
-        return frames.decode(data, session_pb2.SessionResponse, self._max)
+        try:
+            return frames.decode(data, session_pb2.SessionResponse, self._max)
+        except InvalidArgument as error:  # text that is none: of a server that is a broken protocol
+            raise MalformedFrame(error.message, field=error.field) from None
 
     def receive(self, data: bytes) -> None:
         """Take one frame from the server. A frame that breaks the protocol fails the whole session."""
@@ -345,7 +357,10 @@ class ClientCore:
         return bool(self._pending)
 
     def _record(self, data: bytes) -> Any:
-        return self.records.decode(self.records.parse(self.records.state.full_name, data))
+        try:
+            return self.records.decode(self.records.parse(self.records.state.full_name, data))
+        except OpenEnvError as error:
+            raise MalformedFrame(error.message, field=error.field) from None
 
     def _transition(self, verb: str, chosen: Sequence[int], chunk: int = 0) -> Callable[[list[Any]], Any]:
         """How the answers of a reset or step become its result."""
@@ -359,10 +374,20 @@ class ClientCore:
 
         def finish(parts: list[Any]) -> Any:
             if not self._vector:
-                return self._finish_single(read, parts[0])
+                return self._finish_plain(verb, parts[0], chunk) or self._finish_single(read, parts[0])
             return self._finish_vector(read, parts, chosen)
 
         return finish
+
+    def _finish_plain(self, verb: str, part: tuple[Any, frames.Frame, OpenEnvError | None], chunk: int) -> Any:
+        """The result of a single lane's single step; None when there is more to it, or something wrong."""
+        response, frame, error = part
+        if error is not None or chunk or response.WhichOneof("result") != verb:
+            return None
+        result = self._reader.plain(getattr(response, verb), frame)
+        if result is not None:
+            self._states[0] = LaneState.DONE if result.terminated or result.truncated else LaneState.RUNNING
+        return result
 
     def _finish_single(self, read: Callable[[Any, Sequence[int]], Rows], part: Any) -> Any:
         try:
@@ -412,6 +437,18 @@ class ClientCore:
     def _note_failure(self, lane: int, error: OpenEnvError) -> None:
         if error.reason == "DEADLINE_EXCEEDED":
             self._states[lane] = LaneState.INTERRUPTED
+
+
+def _named(lanes: Sequence[int] | None, part: Sequence[int]) -> Sequence[int]:
+    """The lanes that a request names: none where all of a shard are meant."""
+    return () if lanes is None else part
+
+
+def _numbered(shard: int, seq: int, timeout_ms: int) -> bytes:
+    """The first fields of a request, serialized: shard (2), seq (3), timeout_ms (4)."""
+    varint = frames.varint
+    start = b"\x10" + varint(shard) + b"\x18" + varint(seq) if shard else b"\x18" + varint(seq)
+    return start + b"\x20" + varint(timeout_ms) if timeout_ms else start
 
 
 def _check_result(response: Any, verb: str) -> None:

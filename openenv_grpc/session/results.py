@@ -12,6 +12,7 @@ from openenv_grpc.codec import values
 from openenv_grpc.codec.arrays import stack
 from openenv_grpc.codec.columns import REWARD, TERMINATED, TRUNCATED, TransitionLayout
 from openenv_grpc.codec.records import RecordSet
+from openenv_grpc.codec.rows import RowLayout
 from openenv_grpc.codec.scalars import to_enum
 from openenv_grpc.codec.schema import Kind
 from openenv_grpc.environment import StepResult
@@ -132,6 +133,9 @@ class TransitionReader:
         self._missing = {field.attr: field.neutral() for field in missing}
         self._missing_fields = missing
         self._layout = TransitionLayout({field.name: specs[field.name] for field in self._columns})
+        self._row = RowLayout(self._layout.main)
+        self._numbers = [field for field in self._columns if not specs[field.name].shape]
+        self._arrays = [field for field in self._columns if specs[field.name].shape]
         self._class = records.classes[schema.full_name]
         self._columns_class = records.columns[schema.full_name]
         self._enums = {
@@ -163,6 +167,32 @@ class TransitionReader:
             )
         except OpenEnvError as error:
             raise MalformedFrame(error.message, field=error.field) from None
+
+    def plain(self, answer: Any, frame: Frame) -> StepResult[Any] | None:
+        """The result of one lane's one step, where the answer has nothing but it. `read` and `record` say the same.
+
+        Raises:
+            MalformedFrame: As `read`.
+        """
+        if frame.size != self._row.size or not self._row.plain or _has_more(answer):
+            return None
+        numbers = self._row.unpack(frame.data, frame.offset, check=False)
+        if numbers is None:
+            return None
+        reward, terminated, truncated, *rest = numbers
+        fields = dict(self._missing)
+        for field, value in zip(self._numbers, rest, strict=True):
+            fields[field.attr] = to_enum(self._enums[field.name], value) if field.name in self._enums else value
+        views = self._row.views(frame.data, frame.offset)
+        for field in self._arrays:
+            fields[field.attr] = views[field.name]
+        try:
+            for row in self._read_rest(answer.observations, 1):
+                fields.update({field.attr: row[field.name] for field in self._rest})
+            (info,) = values.read_info(answer.info, 1)
+        except OpenEnvError as error:
+            raise MalformedFrame(error.message, field=error.field) from None
+        return StepResult(self._class(**fields), reward, terminated, truncated, info)
 
     def _read_rest(self, data: Sequence[bytes], rows: int) -> list[dict[str, Any]]:
         if not self._rest:
@@ -220,7 +250,7 @@ class TransitionReader:
     def _join(self, parts: Sequence[Rows], name: str, chunk: int) -> NDArray[Any]:
         arrays = [part.columns[name] for part in parts]
         if chunk:
-            arrays = [array.reshape(chunk, -1, *array.shape[1:]) if array.size else array for array in arrays]
+            arrays = [array.reshape(chunk, len(array) // chunk, *array.shape[1:]) for array in arrays]
         joined = stack(arrays, 1 if chunk else 0)
         joined.flags.writeable = False
         return joined
@@ -231,6 +261,11 @@ class TransitionReader:
         for field in self._missing_fields:
             fields[field.attr] = np.empty(0, field.spec.dtype) if field.column and field.spec else []
         return self._columns_class(**fields)
+
+
+def _has_more(answer: Any) -> bool:
+    """Whether an answer holds more than one lane's one step: a chunk, a failure, a last observation."""
+    return bool(answer.chunk or answer.executed or answer.failures or answer.final_lanes)
 
 
 def _check_shape(answer: Any, lanes: Sequence[int], chunk: int) -> None:

@@ -107,6 +107,16 @@ def test_deeper_is_refused(wrap: Callable[[Any], Any]) -> None:
         values.to_message(nested(values.MAX_DEPTH + 1, wrap))
 
 
+@pytest.mark.parametrize("kind", ["list", "map"])
+def test_deeper_from_a_peer_is_refused(kind: str) -> None:
+    message = innermost = value_pb2.Value()
+    for _ in range(values.MAX_DEPTH + 1):
+        innermost = innermost.list.items.add() if kind == "list" else innermost.map.entries["a"]
+    innermost.integer = 1
+    with pytest.raises(InvalidArgument, match="nested more than 32 levels deep"):
+        values.from_message(message)
+
+
 def test_a_list_within_itself_is_refused() -> None:
     value: list[Any] = []
     value.append(value)
