@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from openenv_grpc.cli import describe, generate, init, rollout, serve
+from openenv_grpc.cli import check, describe, generate, init, rollout, serve
 from openenv_grpc.errors import OpenEnvError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.command()(rollout.rollout)
 app.command()(serve.serve)
 app.command()(describe.describe)
+app.command()(check.check)
 app.command()(init.init)
 app.command()(generate.generate)
 

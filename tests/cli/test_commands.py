@@ -18,7 +18,7 @@ from tests.helpers.packages import ROOT, environ
 from tests.helpers.processes import alive, descendants, until
 from tests.helpers.server import running
 
-COMMANDS = ["serve", "describe", "rollout", "generate", "init"]
+COMMANDS = ["serve", "describe", "check", "rollout", "generate", "init"]
 
 
 def test_help_names_every_command(cli: Cli):

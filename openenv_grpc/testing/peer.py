@@ -1,0 +1,240 @@
+"""The peer: a client that speaks the bare protocol, knows a server by Describe alone, and can send anything.
+
+It shares no code with the library's own clients, so that neither can hide the other's mistakes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from openenv_grpc.codec import values
+from openenv_grpc.testing.actions import Actions
+from openenv_grpc.testing.answers import Answer
+from openenv_grpc.testing.carriers import Stream, Unary
+from openenv_grpc.testing.case import Face, NotApplicable, Violation
+from openenv_grpc.testing.rows import Observations, Row
+from openenv_grpc.v1 import session_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from openenv_grpc.testing.target import Target
+
+REVISION = 1
+MOST_STEPS = 200
+"""Steps after which a case gives up waiting for an episode's end."""
+
+
+class Peer:
+    """What a case drives a server with.
+
+    Args:
+        target: The server.
+        face: The face that this run of the case is about.
+    """
+
+    def __init__(self, target: Target, face: Face) -> None:
+        """Nothing is open yet."""
+        self.target = target
+        self.face = face
+        self._carriers: list[Stream | Unary] = []
+        self._sessions: list[Session] = []
+
+    def carrier(self) -> Stream | Unary:
+        """A new carrier of this run's face, ended with the case."""
+        kind = Stream if self.face is Face.STREAM else Unary
+        found = kind(self.target.channel, self.target.answer_timeout_s)
+        self._carriers.append(found)
+        return found
+
+    def stream(self) -> Stream:
+        """A new stream, whichever the face; ended with the case."""
+        found = Stream(self.target.channel, self.target.answer_timeout_s)
+        self._carriers.append(found)
+        return found
+
+    def opening(self, lanes: int = 1, **fields: Any) -> session_pb2.Open:
+        """A good Open message of one shard, with the target's options; `fields` replace what it says."""
+        opening = session_pb2.Open(**{"lanes": lanes, "shards": 1, "protocol_revision": REVISION} | fields)
+        values.to_map(self.target.options, opening.options, "options")
+        return opening
+
+    def try_open(self, opening: session_pb2.Open | None = None, **fields: Any) -> tuple[Answer, Session]:
+        """Open a session that may be refused. Keywords are fields of Open."""
+        request = session_pb2.SessionRequest(open=opening or self.opening(**fields))
+        session = Session(self, self.carrier(), request.open)
+        self._sessions.append(session)
+        answer = session.exchange("open", request)
+        session.opened = answer.response.open
+        return answer, session
+
+    def open(self, **fields: Any) -> Session:
+        """Open a session. Keywords are fields of Open.
+
+        Raises:
+            Violation: It is refused.
+        """
+        answer, session = self.try_open(**fields)
+        answer.ok()
+        return session
+
+    def begin(self, **fields: Any) -> Session:
+        """Open a session and reset all its lanes, with seed 1 where seeds are honoured."""
+        session = self.open(**fields)
+        seeds = [1] * max(session.opening.lanes, 1) if self.target.capabilities.seeds else []
+        session.reset(seeds).ok()
+        return session
+
+    def close(self) -> None:
+        """End everything that the case has opened."""
+        for session in self._sessions:
+            session.abandon()
+        for carrier in self._carriers:
+            carrier.close()
+
+
+class Session:
+    """One session. It numbers its requests itself, shard by shard.
+
+    Attributes:
+        opening: What was asked for.
+        opened: What was granted; empty when it was refused.
+        carrier: Its stream, or the unary calls.
+    """
+
+    def __init__(self, peer: Peer, carrier: Stream | Unary, opening: session_pb2.Open) -> None:
+        """Not open yet."""
+        self.peer = peer
+        self.carrier = carrier
+        self.opening = opening
+        self.opened = session_pb2.Opened()
+        self.seqs: dict[int, int] = defaultdict(int)
+        self._actions: Actions | None = None
+
+    @property
+    def actions(self) -> Actions:
+        """Makes actions for this session."""
+        if self._actions is None:
+            target = self.peer.target
+            self._actions = Actions(target.messages.action, self.opened.spec.action, target.hints.actions)
+        return self._actions
+
+    @property
+    def observations(self) -> Observations:
+        """Reads the answers of this session."""
+        wanted = self.opening.fields
+        columns = [column for column in self.opened.spec.observation if not wanted or column.name in wanted]
+        return Observations(self.peer.target.messages.observation, columns)
+
+    # -- requests -------------------------------------------------------------------------------------------------
+
+    def request(
+        self, verb: str, message: Any = None, *, shard: int = 0, seq: int | None = None, **fields: Any
+    ) -> session_pb2.SessionRequest:
+        """The next request of a shard. `fields` are those of SessionRequest (`payload`, `timeout_ms`, …).
+
+        Args:
+            verb: What to do.
+            message: The verb's message, or a mapping of its fields.
+            shard: Index of the shard.
+            seq: A number of its own, which then does not count.
+            fields: Further fields of SessionRequest.
+        """
+        if seq is None:
+            self.seqs[shard] += 1
+            seq = self.seqs[shard]
+        fields.setdefault("session_id", self.opened.session_id)
+        return session_pb2.SessionRequest(**fields | {"shard": shard, "seq": seq, verb: message or {}})
+
+    def exchange(self, verb: str, request: session_pb2.SessionRequest | bytes, rows: int = 0) -> Answer:
+        """Send one request, or bytes in its place, and wait for the answer."""
+        if isinstance(self.carrier, Stream):
+            self.carrier.send(request)
+            response = self.carrier.receive(f"an answer to {verb}")
+        else:
+            response = self.carrier.finish(self.carrier.begin(verb, request))
+        return Answer(verb, response, self.observations if rows else None, rows)
+
+    def ask(self, verb: str, message: Any = None, **fields: Any) -> Answer:
+        """Ask for one verb; see `request`."""
+        return self.exchange(verb, self.request(verb, message, **fields))
+
+    def reset(self, seeds: Sequence[int | None] = (), lanes: Sequence[int] = (), **fields: Any) -> Answer:
+        """Reset lanes; all of the shard's when none is named."""
+        given = [session_pb2.Seed() if seed is None else session_pb2.Seed(value=seed) for seed in seeds]
+        reset = session_pb2.Reset(lanes=lanes, seeds=given)
+        request = self.request("reset", reset, **fields)
+        return self.exchange("reset", request, len(lanes) or self.opened.shards[request.shard].lanes)
+
+    def step(
+        self, actions: Sequence[Any] | None = None, lanes: Sequence[int] = (), chunk: int = 0, **fields: Any
+    ) -> Answer:
+        """Step lanes with actions as columns; valid ones are made up when none are given.
+
+        Args:
+            actions: One Action message per row: all lanes of the first action first.
+            lanes: Lanes to step; all of the shard's when none is named.
+            chunk: Actions per lane; 0 for one, without a chunk axis.
+            fields: As `request` takes them.
+        """
+        rows = (len(lanes) or self.opened.shards[fields.get("shard", 0)].lanes) * max(chunk, 1)
+        if actions is None:
+            actions = [self.actions.sample() for _ in range(rows)]
+        payload, rest = self.actions.write(actions)
+        step = session_pb2.Step(lanes=lanes, chunk=chunk, actions=rest)
+        return self.exchange("step", self.request("step", step, payload=payload, **fields), rows)
+
+    # -- what cases share -----------------------------------------------------------------------------------------
+
+    def act(self, hint: Mapping[str, Any]) -> Any:
+        """The action of a hint."""
+        return self.actions.make(hint)
+
+    def trace(self, actions: Sequence[Any]) -> list[Row]:
+        """Rows of stepping the only lane through actions, up to the end of its episode."""
+        rows: list[Row] = []
+        for action in actions:
+            rows.append(self.step([action]).row)
+            if rows[-1].done:
+                break
+        return rows
+
+    def play_to_end(self, hint: str = "ending_action") -> Answer:
+        """Step all lanes until the first one's episode ends; the answer that says so is returned.
+
+        Args:
+            hint: Name of the hint whose action is repeated; without that hint valid actions are made up.
+
+        Raises:
+            NotApplicable: No episode ended.
+        """
+        target = self.peer.target
+        if "endless" in target.notes:
+            raise NotApplicable(target.notes["endless"])
+        wanted, lanes = getattr(target.hints, hint), self.opened.shards[0].lanes
+        for _ in range(MOST_STEPS):
+            answer = self.step(None if wanted is None else [self.act(wanted)] * lanes)
+            if answer.row.done:
+                return answer
+        if wanted is not None:
+            msg = f"an end of the episode within {MOST_STEPS} steps of the {hint}"
+            raise Violation(msg, "none")
+        target.notes["endless"] = f"no episode ended within {MOST_STEPS} random steps: give the hint ending_action"
+        raise NotApplicable(target.notes["endless"])
+
+    def check_usable(self) -> None:
+        """Reset and step once: the session is as good as before.
+
+        Raises:
+            Violation: It is not.
+        """
+        self.reset().ok()
+        self.step().ok()
+
+    def abandon(self) -> None:
+        """End the session, whatever state it is in."""
+        if isinstance(self.carrier, Unary) and self.opened.session_id:
+            with contextlib.suppress(Violation):
+                self.ask("close")

@@ -1,0 +1,141 @@
+"""Servers that mix up verbs, numbers and lanes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from openenv_grpc.errors import EnvironmentCrashed, IllegalVerb, InvalidArgument
+from openenv_grpc.v1 import session_pb2
+from tests.testing.broken.fault import allow, fault, reason, refuse
+from tests.testing.subject import PLAIN
+
+
+@fault("answer", "step_before_reset")
+def steps_what_was_never_reset(talk: Any, request: Any, answer: Any) -> None:
+    """A step as the first request is answered."""
+    if request.HasField("step") and request.seq == 1 and reason(answer) == "ILLEGAL_VERB":
+        allow(answer, "step")
+
+
+@fault("answer", "state_before_reset")
+def tells_the_state_of_what_was_never_reset(talk: Any, request: Any, answer: Any) -> None:
+    """The state as the first request is answered."""
+    if request.HasField("state") and reason(answer) == "ILLEGAL_VERB":
+        allow(answer, "state")
+
+
+@fault("answer", "states_are_records")
+def tells_one_state_too_many(talk: Any, request: Any, answer: Any) -> None:
+    """The state of lanes that are named comes with another one."""
+    if answer.HasField("state") and request.state.lanes:
+        answer.state.states.append(answer.state.states[0])
+
+
+@fault("answer", "double_reset")
+def resets_only_once(talk: Any, request: Any, answer: Any) -> None:
+    """A second reset in a row is refused."""
+    unseeded = [asked is not None and asked.HasField("reset") and not asked.reset.seeds for asked in talk.requests[-2:]]
+    if unseeded == [True, True] and answer.HasField("reset"):
+        refuse(answer, IllegalVerb("the lane has just been reset"))
+
+
+@fault("request", "verbs_reach_the_lanes_named")
+def resets_all_lanes_whatever_is_named(talk: Any, request: Any) -> None:
+    """The lanes that a reset names are ignored."""
+    if request.HasField("reset"):
+        del request.reset.lanes[:]
+
+
+@fault("answer", "snapshot_without_the_capability", environment=PLAIN)
+def pretends_to_save(talk: Any, request: Any, answer: Any) -> None:
+    """A snapshot that cannot be taken is answered."""
+    if request.HasField("snapshot") and reason(answer) == "UNSUPPORTED":
+        allow(answer, "snapshot")
+
+
+@fault("answer", "snapshot_before_reset")
+def saves_what_was_never_reset(talk: Any, request: Any, answer: Any) -> None:
+    """A snapshot as the first request is answered."""
+    if request.HasField("snapshot") and reason(answer) == "ILLEGAL_VERB":
+        allow(answer, "snapshot")
+
+
+@fault("answer", "second_open")
+def opens_twice(talk: Any, request: Any, answer: Any) -> None:
+    """A second Open on a stream is answered like the first."""
+    if request is not None and request.HasField("open") and len(talk.answers) > 1 and answer.HasField("status"):
+        answer.ClearField("status")
+        answer.open.CopyFrom(talk.answers[0].open)
+
+
+@fault("request", "first_request_must_open")
+def opens_by_itself(talk: Any, request: Any) -> list[Any] | None:
+    """A stream whose first request is no Open gets a session all the same."""
+    if len(talk.requests) > 1 or request.HasField("open") or talk.method:
+        return None
+    opening = session_pb2.Open(lanes=1, protocol_revision=1)
+    return [session_pb2.SessionRequest(open=opening), request]
+
+
+@fault("request", "calls_carry_their_own_verb")
+def goes_by_the_name_of_the_call(talk: Any, request: Any) -> None:
+    """Reset resets, whatever verb its message carries."""
+    if talk.method == "Reset":
+        request.reset.SetInParent()
+
+
+@fault("answer", "an_unset_verb_is_an_empty_one")
+def insists_on_a_verb(talk: Any, request: Any, answer: Any) -> None:
+    """A call without a verb is refused."""
+    if talk.method and request.WhichOneof("verb") is None:
+        refuse(answer, InvalidArgument("there is none", field="verb"))
+
+
+@fault("answer", "answers_echo_shard_and_number")
+def names_the_first_shard_always(talk: Any, request: Any, answer: Any) -> None:
+    """Every answer says shard 0."""
+    answer.shard = 0
+
+
+@fault("request", "a_repeated_number_is_answered_again")
+def steps_twice(talk: Any, request: Any) -> None:
+    """A step with the number of the last one is carried out again, under a number that the client has not given."""
+    if request.HasField("step") and len(talk.requests) > 1 and request.seq == talk.requests[-2].seq:
+        talk.notes["ahead"] = talk.notes.get("ahead", 0) + 1
+    request.seq += talk.notes.get("ahead", 0)
+
+
+@fault("answer", "a_repeated_number_is_answered_again", name="steps_twice")
+def hides_the_second_number(talk: Any, request: Any, answer: Any) -> None:
+    """The answer says the number that the client has given."""
+    if answer.seq:
+        answer.seq -= talk.notes.get("ahead", 0)
+
+
+@fault("request", "a_skipped_number_is_refused")
+def counts_for_itself(talk: Any, request: Any) -> None:
+    """A number ahead of the next one is taken for the next one."""
+    seen = talk.notes.get("seq", 0)
+    request.seq = min(request.seq, seen + 1)
+    talk.notes["seq"] = max(seen, request.seq)
+
+
+@fault("request", "a_refused_verb_uses_its_number")
+def does_not_count_what_it_refuses(talk: Any, request: Any) -> None:
+    """The number of a refused request for the state has to be used again."""
+    if len(talk.requests) > 1 and talk.requests[-2].state.lanes and reason(talk.answers[-1]) == "INVALID_ARGUMENT":
+        request.seq += 1
+
+
+@fault("answer", "use_after_close")
+def does_not_say_that_it_has_ended(talk: Any, request: Any, answer: Any) -> None:
+    """The answer to Close does not say that the session has ended."""
+    if answer.HasField("close"):
+        answer.ended = False
+
+
+@fault("answer", "an_environment_that_raises_is_an_answer")
+def calls_an_exception_a_crash(talk: Any, request: Any, answer: Any) -> None:
+    """An environment that has raised is said to have crashed."""
+    if reason(answer) == "ENVIRONMENT_FAILED":
+        refuse(answer, EnvironmentCrashed("the worker is gone"))
