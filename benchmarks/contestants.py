@@ -1,0 +1,148 @@
+"""Builders of contestants that several questions have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import openenv_grpc as oe
+from benchmarks.harness import Contestant
+from benchmarks.peers import PeerUnavailable
+from benchmarks.players.ours import OPTIONS, to_action
+from benchmarks.processes import start_servers
+from benchmarks.setting import Setting
+from openenv_grpc.specs import ArraySpec
+
+PLAYERS, SERVERS = "benchmarks.players", "benchmarks.servers"
+OPENENV = "OpenEnv, WebSocket"
+ONE, TWO = "raw loop, 1 process", "raw loop, 2 processes"
+STREAM = "bare grpcio, stream"
+
+
+def environment_of(world: str) -> str:
+    """The name of our environment."""
+    return "echo" if world == "echo" else "atari"
+
+
+def openenv(setting: Setting, world: str, ceiling: str, *, plain: bool = True, http: bool = False) -> list[Contestant]:
+    """OpenEnv as shipped over WebSocket; if asked, without deflate, and over HTTP."""
+    note = "sync client; observation as a list, not an array"
+    post = "a POST per step; the server builds the environment anew for each, so only a first step is compared"
+    found = {("deflate", "websocket"): Contestant(OPENENV, note=note)}
+    if plain:
+        found["plain", "websocket"] = Contestant(f"{OPENENV}, no deflate", note=note)
+    if http:
+        found["deflate", "http"] = Contestant("OpenEnv, HTTP", check_steps=1, note=post)
+    try:
+        python = setting.peer("openenv")
+    except PeerUnavailable as error:
+        for contestant in found.values():
+            contestant.skipped = str(error)
+        return list(found.values())
+    kinds = list(dict.fromkeys(kind for kind, _ in found))
+    started = start_servers(setting.stack, [[f"{SERVERS}.openenv", world, kind] for kind in kinds], python)
+    servers = dict(zip(kinds, started, strict=True))
+    for (kind, transport), contestant in found.items():
+        contestant.python, contestant.server, contestant.ceiling = python, servers[kind], ceiling
+        contestant.client = [f"{PLAYERS}.openenv", servers[kind].address, world, transport]
+    return list(found.values())
+
+
+def websocket(setting: Setting, world: str, ceiling: str) -> Contestant:
+    """The fair alternative to gRPC."""
+    (server,) = start_servers(setting.stack, [[f"{SERVERS}.websocket", world]])
+    return Contestant(
+        "binary WebSocket, no deflate",
+        [f"{PLAYERS}.websocket", server.address, world],
+        server,
+        ceiling=ceiling,
+        note="control: raw bytes, asyncio server; no isolation: the environment runs in it",
+    )
+
+
+def bare_grpc(setting: Setting, world: str, ceiling: str) -> list[Contestant]:
+    """What gRPC costs for the very bytes of our frames."""
+    request, answer, _ = step_frames(setting, world)
+    (server,) = start_servers(setting.stack, [[f"{SERVERS}.pingpong", str(len(answer))]])
+
+    def contestant(name: str, kind: str) -> Contestant:
+        return Contestant(
+            name,
+            [f"{PLAYERS}.pingpong", server.address, kind, str(len(request))],
+            server,
+            ceiling=ceiling,
+            reference=None,
+            note=f"control: {len(request)} bytes there, {len(answer):,} back, no environment; unix socket",
+        )
+
+    return [contestant(STREAM, "stream"), contestant("bare grpcio, unary", "unary")]
+
+
+def ours(
+    setting: Setting, world: str, lanes: int, ceiling: str, *, tcp: bool = False, in_flight: int = 1
+) -> Contestant:
+    """Our clients on the stream."""
+    server = setting.ours(environment_of(world), tcp=tcp)
+    words = ["openenv-grpc", f"{lanes} lane{'s' * (lanes > 1)}", f"{in_flight} in flight" * (in_flight > 1)]
+    name = ", ".join(word for word in words if word)
+    client = "EnvClient" if lanes == 1 else "VectorEnvClient, one session"
+    return Contestant(
+        f"{name}, {'TCP' if tcp else 'unix'}",
+        [f"{PLAYERS}.ours", server.address, world, str(lanes), str(in_flight)],
+        server,
+        lanes,
+        ceiling,
+        f"{client}, {f'{in_flight} threads of {lanes // in_flight} lanes' if in_flight > 1 else 'lock step'}",
+        wire_as=f"{name}, unix" if tcp else "",
+    )
+
+
+def ours_unary(setting: Setting, world: str, ceiling: str) -> Contestant:
+    """Our server by unary calls."""
+    server = setting.ours(environment_of(world))
+    return Contestant(
+        "openenv-grpc, unary, unix",
+        [f"{PLAYERS}.unary", server.address, world],
+        server,
+        ceiling=ceiling,
+        note="a minimal client of the benchmark's own: unary calls with the library's frames",
+    )
+
+
+def ceilings(world: str) -> list[Contestant]:
+    """The emulator in process: without any library, in one process and in two; and as Gymnasium has it."""
+
+    def raw(name: str, processes: int) -> Contestant:
+        client = [f"{PLAYERS}.raw", world, str(processes)]
+        return Contestant(name, client, lanes=processes, ceiling=name, note="in process, no library")
+
+    gym = Contestant("Gymnasium, 1 environment", [f"{PLAYERS}.gym", world], ceiling=ONE)
+    gym.note = "in process, its usual wrappers"
+    return [raw(ONE, 1), raw(TWO, 2), gym]
+
+
+class Exchange(NamedTuple):
+    """The bytes that our client sends for a step and receives for it, and the columns of an observation."""
+
+    request: bytes
+    answer: bytes
+    observation: Mapping[str, ArraySpec]
+
+
+def step_frames(setting: Setting, world: str) -> Exchange:
+    """Have a real server answer a step, and listen."""
+    frames: list[bytes] = []
+
+    def note(frame: bytes) -> bytes:
+        frames.append(frame)
+        return frame
+
+    with oe.connect(setting.ours(environment_of(world)).address, **OPTIONS[world]) as env:
+        env.reset(seed=0)
+        carrier = env._carrier
+        send, receive = carrier.send, carrier.receive
+        carrier.send = lambda frame: send(note(frame))
+        carrier.receive = lambda: note(receive())
+        env.step(to_action(world, 1))
+        carrier.send, carrier.receive = send, receive
+        return Exchange(*frames, env.spec.observation)

@@ -1,0 +1,48 @@
+"""What builders of contestants share: servers that several of them use, peers' environments, the clean-up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from benchmarks.peers import PeerUnavailable, python_of
+from benchmarks.processes import Server, start_ours, start_ours_tcp
+
+
+class Setting:
+    """One question's surroundings.
+
+    Args:
+        stack: Ends everything.
+        tell: Takes a line for the reader.
+    """
+
+    def __init__(self, stack: ExitStack, tell: Callable[[str], None]) -> None:
+        """Nothing runs yet."""
+        self.stack = stack
+        self._tell = tell
+        self._servers: dict[tuple[str, bool], Server] = {}
+        self._peers: dict[str, str | PeerUnavailable] = {}
+
+    def ours(self, environment: str, *, tcp: bool = False) -> Server:
+        """Our server of an environment, the same for all who ask."""
+        key = environment, tcp
+        if key not in self._servers:
+            self._servers[key] = (start_ours_tcp if tcp else start_ours)(self.stack, environment)
+        return self._servers[key]
+
+    def peer(self, name: str) -> str:
+        """The interpreter of a peer's environment.
+
+        Raises:
+            PeerUnavailable: It can't be installed; tried once.
+        """
+        if name not in self._peers:
+            try:
+                self._peers[name] = python_of(name, self._tell)
+            except PeerUnavailable as error:
+                self._peers[name] = error
+        found = self._peers[name]
+        if isinstance(found, PeerUnavailable):
+            raise found
+        return found
