@@ -119,17 +119,18 @@ class _SyncSession:
 
     def _send(self, begin: Callable[[], Call]) -> Call:
         with self._mutex:
-            before = self._core.numbers
+            before = self._core.calls
             try:
                 call = begin()
                 for frame in call.frames:
                     self._carrier.send(frame)
             except BaseException:
-                if self._core.numbers != before:  # Ctrl-C: numbers were given to frames that never left
+                if self._core.calls != before:  # Ctrl-C: numbers were given to frames that never left
                     self._core.fail(SessionLost("interrupted while a request was being sent; open a new session"))
                 raise
-            behind = max((deadline for deadline, _ in self._clock.values()), default=0.0)
-            start = max(time.monotonic() + net.GRACE_S, behind)
+            start = time.monotonic() + net.GRACE_S
+            if self._clock:  # it waits for those before it
+                start = max(start, *(deadline for deadline, _ in self._clock.values()))
             self._clock[id(call)] = start + call.budget_s, call
         return call
 

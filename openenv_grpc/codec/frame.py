@@ -64,11 +64,12 @@ def assemble(body: bytes, payload: bytes = b"") -> bytes:
 
 
 def _header(body: bytes, payload_size: int) -> tuple[bytes, ...]:
+    size = _SIZE.size + len(body)
     if not payload_size:
-        return _SIZE.pack(_SIZE_TAG, _SIZE.size + len(body)), body
+        return _SIZE.pack(_SIZE_TAG, size), body
     tag = _PAYLOAD_TAG + varint(payload_size)
-    padding = _PADDING[-(_SIZE.size + len(body) + 3 + len(tag)) % ALIGN]
-    return _SIZE.pack(_SIZE_TAG, _SIZE.size + len(body) + len(padding)), body, padding, tag
+    padding = _PADDING[-(size + 3 + len(tag)) % ALIGN]
+    return _SIZE.pack(_SIZE_TAG, size + len(padding)), body, padding, tag
 
 
 def join(header: bytes, buffer: Any, offset: int, size: int) -> bytes:
@@ -83,17 +84,16 @@ def decode(data: bytes, cls: type[MessageT], limit: int) -> Frame:
         MessageTooLarge: The frame is larger than `limit` bytes.
         MalformedFrame: Header size, payload length or header do not hold; `field` names which.
     """
-    if len(data) > limit:
-        msg = f"{len(data)} bytes, at most {limit} are allowed; send fewer lanes or a shorter chunk"
+    total = len(data)
+    if total > limit:
+        msg = f"{total} bytes, at most {limit} are allowed; send fewer lanes or a shorter chunk"
         raise MessageTooLarge(msg)
-    size = _SIZE.unpack_from(data)[1] if len(data) >= _SIZE.size and data[0] == _SIZE_TAG else 0
-    if size == 0:
+    tag, size = _SIZE.unpack_from(data) if total >= _SIZE.size else (0, 0)
+    if tag != _SIZE_TAG or size == total or size == 0:
         return _decode_whole(data, cls)
-    if not _SIZE.size <= size <= len(data):
-        msg = f"{size} is not within the message of {len(data)} bytes"
+    if not _SIZE.size <= size < total:
+        msg = f"{size} is not within the message of {total} bytes"
         raise MalformedFrame(msg, field="header_size")
-    if size == len(data):
-        return _decode_whole(data, cls)
     offset, length = _payload(data, size)
     header = _parse(data[:size], cls)
     if header.payload:  # type: ignore[attr-defined]

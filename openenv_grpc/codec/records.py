@@ -271,6 +271,9 @@ class RecordSet:
         """The given fields of a message, by name."""
         found = {}
         for field in fields:
+            if field.direct:
+                found[field.name] = getattr(message, field.name)
+                continue
             spec = (specs or {}).get(field.name, field.spec)
             try:
                 found[field.name] = self._get(message, field, spec)

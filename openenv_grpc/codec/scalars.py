@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from openenv_grpc.codec.schema import Field
     from openenv_grpc.specs import ArraySpec
 
+_RANGES = {dtype: (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)) for dtype in map(np.dtype, "bhiqBHIQ")}
 _FLOATS = {4: struct.Struct("<f"), 8: struct.Struct("<d")}
 
 
@@ -42,8 +43,8 @@ def number(value: Any, spec: ArraySpec) -> Any:
     if kind == "b" and isinstance(value, bool):
         return value
     if kind in "iu" and isinstance(value, int) and not isinstance(value, bool):
-        info = np.iinfo(spec.dtype)
-        if not info.min <= value <= info.max:
+        least, most = _RANGES[spec.dtype]
+        if not least <= value <= most:
             shown = value if value.bit_length() <= 128 else "a number that large"
             msg = f"{shown} does not fit into {spec.dtype}"
             raise InvalidArgument(msg)

@@ -98,6 +98,11 @@ class Field:
         """Whether the field, at the top level of a message, travels as a column."""
         return self.spec is not None and self.single
 
+    @cached_property
+    def direct(self) -> bool:
+        """Whether the message holds the value just as the record does: a single text or bytes."""
+        return self.single and self.kind in (Kind.TEXT, Kind.BLOB)
+
     def neutral(self) -> Any:
         """The value that stands for nothing: zero, empty, None."""
         if self.key is not None:

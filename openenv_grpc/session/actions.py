@@ -29,12 +29,12 @@ class Batch:
     """Actions of one call: columns of shape (chunk, lanes, …), the rest as [chunk][lane] serialized records.
 
     Attributes:
-        payload: All of it, where it is the plain action of a single lane.
+        written: What `write` answers, where that is known already: the action of a single lane.
     """
 
     columns: dict[str, NDArray[Any]]
     rest: list[list[bytes]]
-    payload: bytes = b""
+    written: tuple[list[bytes], bytes] | None = None
 
 
 class ActionWriter:
@@ -65,8 +65,12 @@ class ActionWriter:
         """
         if chunk:
             return self._from_records([[item] for item in action])
-        payload = self._plain(action) if self._is_plain else None
-        return Batch({}, [], payload) if payload else self._from_records([[action]])
+        if self._is_plain:
+            payload = self._plain(action)
+            return Batch({}, [], ([], payload)) if payload else self._from_records([[action]])
+        if self._attributes:
+            return self._from_records([[action]])
+        return Batch({}, [], (self._rest([[self._fields(action)]])[0], b""))
 
     def _plain(self, action: Any) -> bytes | None:
         """The payload of an action that is plain numbers; None for one that `_from_records` must convert or refuse."""
@@ -169,8 +173,8 @@ class ActionWriter:
 
     def write(self, batch: Batch, at: int, lanes: int) -> tuple[list[bytes], bytes]:
         """What one shard's lanes need: the records of what is no column, and the payload."""
-        if batch.payload:
-            return [], batch.payload
+        if batch.written is not None:
+            return batch.written
         records = [record for row in batch.rest for record in row[at : at + lanes]]
         rows = lanes * max((len(column) for column in batch.columns.values()), default=1)
         part = {
@@ -206,7 +210,7 @@ class ActionReader:
             InvalidArgument: `field` names what is wrong.
             MalformedFrame: The payload's size is wrong.
         """
-        if frame.size == 0 and self._layout.size(rows):
+        if frame.size == 0 and (actions or self._layout.size(rows)):
             if len(actions) != rows:
                 msg = f"{len(actions)} actions and no payload for {rows} rows"
                 raise InvalidArgument(msg, field="step.actions")

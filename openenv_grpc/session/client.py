@@ -38,12 +38,15 @@ if TYPE_CHECKING:
 
     from openenv_grpc.codec.records import RecordSet
 
-MAX_STEP_VERBS = 64
-"""Serialized step requests that a session keeps: as many as it may have groups of lanes that step together."""
+MAX_STEPS = 64
+"""Serialized steps without their actions that a session keeps: as many as it may have groups of lanes that step together."""
 
 
 class ClientCore:
     """An open session as its client sees it.
+
+    Attributes:
+        calls: How many calls have been given numbers.
 
     Args:
         records: The environment's records.
@@ -89,7 +92,8 @@ class ClientCore:
         self._vector = vector
         self._reader = TransitionReader(records, self.spec.observation, request.fields)
         self._writer = ActionWriter(records, self.spec.action)
-        self._step_verbs: dict[tuple[int, ...], bytes] = {}
+        self._steps: dict[tuple[int, ...], bytes] = {}
+        self.calls = 0
         self._seqs = [0] * len(self.shards)
         self._states = [LaneState.FRESH] * request.lanes
         self._pending: dict[tuple[int, int], tuple[Call, int]] = {}
@@ -243,6 +247,7 @@ class ClientCore:
             call.frames.append(frame)
             keys.append((shard, seq))
             at += len(part)
+        self.calls += 1  # first: a Ctrl-C after it is noticed
         for index, key in enumerate(keys):
             self._seqs[key[0]] = key[1]
             self._pending[key] = call, index
@@ -257,15 +262,16 @@ class ClientCore:
                 yield shard, part
 
     def _step_verb(self, lanes: Sequence[int], chunk: int, actions: Sequence[bytes]) -> bytes:
-        """The fields of a step request, kept where the same step is taken again and again."""
+        """A step (field 8) of a request, serialized: its lanes and chunk are kept, the actions (field 3) come behind."""
+        varint = frames.varint
         key = (*lanes, chunk)
-        verb = None if actions else self._step_verbs.get(key)
-        if verb is None:
-            step = session_pb2.Step(lanes=lanes, chunk=chunk, actions=actions)
-            verb = session_pb2.SessionRequest(step=step).SerializeToString()
-            if not actions and len(self._step_verbs) < MAX_STEP_VERBS:
-                self._step_verbs[key] = verb
-        return verb
+        kept = self._steps.get(key)
+        if kept is None:
+            kept = session_pb2.Step(lanes=lanes, chunk=chunk).SerializeToString()
+            if len(self._steps) < MAX_STEPS:
+                self._steps[key] = kept
+        step = b"".join((kept, *(part for action in actions for part in (b"\x1a", varint(len(action)), action))))
+        return b"\x42" + varint(len(step)) + step
 
     def _choose(self, verb: str, lanes: Sequence[int] | None) -> Sequence[int]:
         """The lanes of a call, each checked against the table of legal verbs."""
@@ -345,11 +351,6 @@ class ClientCore:
         for call in waiting:
             call.error = None if call.verb == "close" else error
             call.missing = 0
-
-    @property
-    def numbers(self) -> list[int]:
-        """How many requests each shard has been given."""
-        return list(self._seqs)
 
     @property
     def waiting(self) -> bool:

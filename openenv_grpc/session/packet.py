@@ -76,8 +76,10 @@ class Assembler:
             if size > self._limit:
                 msg = "a packet larger than the limit"
                 raise ValueError(msg)
-            self._prefix, self._missing = (flags, slot, payload), size
             message = message[PREFIX.size :]
+            if size == len(message):
+                return Packet(flags, slot, payload, message)
+            self._prefix, self._missing = (flags, slot, payload), size
         self._parts.append(message)
         self._missing -= len(message)
         if self._missing > 0:

@@ -123,8 +123,10 @@ class Rows:
             EnvironmentFailed: The environment's result is not what its messages and specs say.
         """
         self.put_observation(row, result)
-        reward = _outcome(float, result, "reward")
-        terminated, truncated = _outcome(bool, result, "terminated"), _outcome(bool, result, "truncated")
+        try:
+            reward, terminated, truncated = float(result.reward), bool(result.terminated), bool(result.truncated)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise _no_outcome(result, error) from None
         if self._writer.in_columns:
             views = self._views
             views[REWARD][row] = reward
@@ -241,11 +243,14 @@ class Rows:
         _write_info([final[3] for final in self._finals], answer.final_info)
 
 
-def _outcome(kind: Callable[[Any], Any], result: StepResult[Any], name: str) -> Any:
-    try:
-        return kind(getattr(result, name))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise EnvironmentFailed(str(error), field=name) from None
+def _no_outcome(result: StepResult[Any], error: Exception) -> EnvironmentFailed:
+    """Which of a result's outcomes is no number and no truth value."""
+    for name in ("terminated", "truncated"):
+        try:
+            bool(getattr(result, name))
+        except (TypeError, ValueError) as found:
+            return EnvironmentFailed(str(found), field=name)
+    return EnvironmentFailed(str(error), field="reward")
 
 
 def _write_info(infos: Sequence[Mapping[str, Any] | None], target: Any) -> None:

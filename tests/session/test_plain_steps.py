@@ -71,8 +71,8 @@ def test_a_step_request_is_serialized_once_per_group_of_lanes():
     for _ in range(3):
         pair.step([1] * 4)
         pair.step([1, 2], lanes=[0, 3])
-    assert len(client._step_verbs) == 2
+    assert len(client._steps) == 2
     for _ in range(300):
         lanes = sorted({int(lane) for lane in np.random.default_rng(_).integers(0, 4, 3)})
         pair.step([0] * len(lanes), lanes=lanes)
-    assert len(client._step_verbs) <= 64
+    assert len(client._steps) <= 64
