@@ -6,6 +6,7 @@ Reading stops while more than a message's worth of bytes waits, so that nobody c
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -33,7 +34,9 @@ class SessionStream:
         """Nothing is read or written yet."""
         self._context = context
         self._limit = limit
-        self._outbox: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._outbox: deque[bytes | None] = deque()
+        self._writing: Any = None
+        self._written = asyncio.get_running_loop().create_future()
         self._held = 0
         self._room = asyncio.Event()
         self._unanswered = 0
@@ -42,19 +45,44 @@ class SessionStream:
     def put(self, frame: bytes | None) -> None:
         """Write a frame when its turn comes; None ends the stream."""
         self._held += len(frame or b"")
-        self._outbox.put_nowait(frame)
+        self._outbox.append(frame)
+        if self._writing is None:
+            self._write()
 
     async def run(self, session: Session, opened: bytes) -> None:
         """Serve the session until it or the stream ends. A client that goes away cancels this."""
         self.put(opened)
         reader = asyncio.get_running_loop().create_task(self._read(session))
         try:
-            while (frame := await self._outbox.get()) is not None:
-                await self._context.write(frame)
-                self._release(len(frame))
+            await self._written
         finally:
             reader.cancel()
             session.end(SessionLost("its stream has ended"))
+
+    def _write(self, waited: asyncio.Future[Any] | None = None) -> None:
+        """Write what waits, one frame after the other.
+
+        gRPC's coroutine is driven by hand, as a task would: it begins here and now, where a task would begin one turn
+        of the loop later, with every answer. `waited` is what it waited for.
+        """
+        if waited is not None and self._written.done() and not waited.cancelled():
+            waited.exception()  # nobody is left to be told
+        while self._outbox and not self._written.done():
+            frame = self._outbox[0]
+            if frame is None:
+                self._written.set_result(None)
+                return
+            try:
+                self._writing = self._writing or self._context.write(frame)
+                self._writing.send(None).add_done_callback(self._write)
+            except StopIteration:
+                self._writing = None
+                self._outbox.popleft()
+                self._release(len(frame))
+            except (Exception, asyncio.CancelledError) as error:
+                self._written.set_exception(error)
+            else:
+                return
 
     async def _read(self, session: Session) -> None:
         """Take requests until the client has no more; what it sent until then is answered."""
