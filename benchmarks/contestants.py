@@ -9,14 +9,17 @@ import openenv_grpc as oe
 from benchmarks.harness import Contestant
 from benchmarks.peers import PeerUnavailable
 from benchmarks.players.ours import OPTIONS, to_action
-from benchmarks.processes import start_servers
+from benchmarks.processes import Server, start_servers
 from benchmarks.setting import Setting
+from openenv_grpc.cli import GRPC_EXPERIMENTS
 from openenv_grpc.specs import ArraySpec
 
 PLAYERS, SERVERS = "benchmarks.players", "benchmarks.servers"
 OPENENV = "OpenEnv, WebSocket"
 ONE, TWO = "raw loop, 1 process", "raw loop, 2 processes"
 STREAM = "bare grpcio, stream"
+TUNED = {"GRPC_EXPERIMENTS": GRPC_EXPERIMENTS}
+"""How our server runs; a client's process only if its owner asks for it."""
 
 
 def environment_of(world: str) -> str:
@@ -63,28 +66,35 @@ def websocket(setting: Setting, world: str, ceiling: str) -> Contestant:
 def bare_grpc(setting: Setting, world: str, ceiling: str) -> list[Contestant]:
     """What gRPC costs for the very bytes of our frames."""
     request, answer, _ = step_frames(setting, world)
-    (server,) = start_servers(setting.stack, [[f"{SERVERS}.pingpong", str(len(answer))]])
+    command = [[f"{SERVERS}.pingpong", str(len(answer))]]
+    (server,), (tuned,) = start_servers(setting.stack, command), start_servers(setting.stack, command, variables=TUNED)
+    note = f"control: {len(request)} bytes there, {len(answer):,} back, no environment; unix socket"
 
-    def contestant(name: str, kind: str) -> Contestant:
-        return Contestant(
-            name,
-            [f"{PLAYERS}.pingpong", server.address, kind, str(len(request))],
-            server,
-            ceiling=ceiling,
-            reference=None,
-            note=f"control: {len(request)} bytes there, {len(answer):,} back, no environment; unix socket",
-        )
+    def contestant(name: str, kind: str, server: Server, variables: dict[str, str]) -> Contestant:
+        client = [f"{PLAYERS}.pingpong", server.address, kind, str(len(request))]
+        return Contestant(name, client, server, ceiling=ceiling, reference=None, note=note, variables=variables)
 
-    return [contestant(STREAM, "stream"), contestant("bare grpcio, unary", "unary")]
+    return [
+        contestant(STREAM, "stream", server, {}),
+        contestant(f"{STREAM}, both tuned", "stream", tuned, TUNED),
+        contestant("bare grpcio, unary", "unary", server, {}),
+    ]
 
 
 def ours(
-    setting: Setting, world: str, lanes: int, ceiling: str, *, tcp: bool = False, in_flight: int = 1
+    setting: Setting,
+    world: str,
+    lanes: int,
+    ceiling: str,
+    *,
+    tcp: bool = False,
+    in_flight: int = 1,
+    tuned: bool = False,
 ) -> Contestant:
-    """Our clients on the stream."""
+    """Our clients on the stream, as they are or in a process that is tuned for gRPC."""
     server = setting.ours(environment_of(world), tcp=tcp)
     words = ["openenv-grpc", f"{lanes} lane{'s' * (lanes > 1)}", f"{in_flight} in flight" * (in_flight > 1)]
-    name = ", ".join(word for word in words if word)
+    name = ", ".join(word for word in [*words, "tuned client" * tuned] if word)
     client = "EnvClient" if lanes == 1 else "VectorEnvClient, one session"
     return Contestant(
         f"{name}, {'TCP' if tcp else 'unix'}",
@@ -94,6 +104,7 @@ def ours(
         ceiling,
         f"{client}, {f'{in_flight} threads of {lanes // in_flight} lanes' if in_flight > 1 else 'lock step'}",
         wire_as=f"{name}, unix" if tcp else "",
+        variables=TUNED if tuned else {},
     )
 
 

@@ -42,6 +42,7 @@ class Contestant:
         ceiling: Name of the contestant that could not be beaten, for the ratio.
         note: Conditions, for the reader.
         python: The client's interpreter.
+        variables: Added to the client's environment.
         reference: What its observations must equal where that is not the question's reference; None compares nothing.
         check_steps: How many steps can be compared.
         wire_as: The contestant whose bytes per step stand for its own, which differ in nothing but the socket.
@@ -55,6 +56,7 @@ class Contestant:
     ceiling: str = ""
     note: str = ""
     python: str = sys.executable
+    variables: dict[str, str] = field(default_factory=dict)
     reference: Outcomes | str | None = "question"
     check_steps: int = CHECK_STEPS
     wire_as: str = ""
@@ -152,7 +154,7 @@ class Question:
     def start(self, stack: ExitStack) -> Iterator[str]:
         """Start all clients, at once; yields the name of each as it is ready."""
         for contestant in self.active:
-            contestant.child = Child(stack, contestant.client, contestant.python)
+            contestant.child = Child(stack, contestant.client, contestant.python, contestant.variables)
             contestant.child.tell("open")
         for contestant in self.active:
             assert contestant.child is not None

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,9 +48,16 @@ class Child:
         stack: Ends it.
         arguments: Its module and arguments.
         python: The interpreter, of whichever virtual environment.
+        variables: Added to its environment.
     """
 
-    def __init__(self, stack: ExitStack, arguments: list[str], python: str = sys.executable) -> None:
+    def __init__(
+        self,
+        stack: ExitStack,
+        arguments: list[str],
+        python: str = sys.executable,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         """Start it; the first answer is yet to come."""
         self._name = " ".join(arguments)
         self._log = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
@@ -60,6 +68,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=self._log,
             start_new_session=True,
+            env={**os.environ, **(variables or {})},
         )
         self.pid = self._process.pid
         stack.callback(self._stop)
@@ -109,9 +118,14 @@ class Child:
             self._process.wait()
 
 
-def start_servers(stack: ExitStack, commands: list[list[str]], python: str = sys.executable) -> list[Server]:
+def start_servers(
+    stack: ExitStack,
+    commands: list[list[str]],
+    python: str = sys.executable,
+    variables: Mapping[str, str] | None = None,
+) -> list[Server]:
     """Servers of this package that are not ours, at once: each tells its address as soon as it serves."""
-    children = [Child(stack, command, python) for command in commands]
+    children = [Child(stack, command, python, variables) for command in commands]
     return [Server(child.hear()["address"], child.pid) for child in children]
 
 

@@ -31,4 +31,6 @@ def contestants(setting: Setting) -> list[Contestant]:
     for lanes, in_flight in ((1, 1), (8, 1), (32, 1), (32, 4)):
         ceiling = make.ONE if lanes == 1 else make.TWO
         found += [make.ours(setting, "rgb", lanes, ceiling, tcp=tcp, in_flight=in_flight) for tcp in (False, True)]
+        if lanes != 8:
+            found.append(make.ours(setting, "rgb", lanes, ceiling, in_flight=in_flight, tuned=True))
     return found

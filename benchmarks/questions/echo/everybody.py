@@ -26,5 +26,6 @@ def contestants(setting: Setting) -> list[Contestant]:
         *make.bare_grpc(setting, "echo", make.STREAM),
         make.ours_unary(setting, "echo", make.STREAM),
         make.ours(setting, "echo", 1, make.STREAM),
+        make.ours(setting, "echo", 1, make.STREAM, tuned=True),
         make.ours(setting, "echo", 1, make.STREAM, tcp=True),
     ]
