@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from openenv_grpc import connect
+from openenv_grpc.cli import GRPC_EXPERIMENTS
 from tests.cli.running import COMMAND, Cli, start
 from tests.helpers.packages import ROOT, environ
 from tests.helpers.processes import alive, descendants, until
@@ -43,6 +44,20 @@ def test_help_says_how_to_write_a_policy(cli: Cli):
     out = cli("rollout", "--help").out
     for part in ("policy(observation, info) -> actions", "lane, episode", "same seed", "--max-steps", "130"):
         assert part in out
+
+
+@pytest.mark.parametrize("given", [None, "tcp_rcv_lowat"])
+def test_grpc_reads_its_settings_when_it_is_imported_and_a_users_own_are_kept(given: str | None):
+    code = (
+        "import os, sys; from openenv_grpc import cli; early = 'grpc' in sys.modules;"
+        "cli.main(['--version']); print(early, os.environ['GRPC_EXPERIMENTS'])"
+    )
+    env = {key: value for key, value in environ().items() if key != "GRPC_EXPERIMENTS"}
+    env |= {"GRPC_EXPERIMENTS": given} if given else {}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True, env=env, cwd=ROOT
+    )
+    assert done.stdout.splitlines()[-1] == f"False {given or GRPC_EXPERIMENTS}"
 
 
 def test_the_version(cli: Cli):
