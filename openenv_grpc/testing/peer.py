@@ -6,6 +6,7 @@ It shares no code with the library's own clients, so that neither can hide the o
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from openenv_grpc.testing.rows import Observations, Row
 from openenv_grpc.v1 import session_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from openenv_grpc.testing.target import Target
 
@@ -61,6 +62,14 @@ class Peer:
         values.to_map(self.target.options, opening.options, "options")
         return opening
 
+    def by_id(self, session_id: str) -> Session:
+        """A session that is known by its id alone, driven by unary calls, whichever the face."""
+        carrier = Unary(self.target.channel, self.target.answer_timeout_s)
+        self._carriers.append(carrier)
+        session = Session(self, carrier, session_pb2.Open())
+        session.opened.session_id = session_id
+        return session
+
     def try_open(self, opening: session_pb2.Open | None = None, **fields: Any) -> tuple[Answer, Session]:
         """Open a session that may be refused. Keywords are fields of Open."""
         request = session_pb2.SessionRequest(open=opening or self.opening(**fields))
@@ -80,10 +89,10 @@ class Peer:
         answer.ok()
         return session
 
-    def begin(self, **fields: Any) -> Session:
-        """Open a session and reset all its lanes, with seed 1 where seeds are honoured."""
+    def begin(self, *, seed: int = 1, **fields: Any) -> Session:
+        """Open a session and reset all its lanes, with the seed where seeds are honoured."""
         session = self.open(**fields)
-        seeds = [1] * max(session.opening.lanes, 1) if self.target.capabilities.seeds else []
+        seeds = [seed] * max(session.opening.lanes, 1) if self.target.capabilities.seeds else []
         session.reset(seeds).ok()
         return session
 
@@ -148,14 +157,27 @@ class Session:
         fields.setdefault("session_id", self.opened.session_id)
         return session_pb2.SessionRequest(**fields | {"shard": shard, "seq": seq, verb: message or {}})
 
-    def exchange(self, verb: str, request: session_pb2.SessionRequest | bytes, rows: int = 0) -> Answer:
-        """Send one request, or bytes in its place, and wait for the answer."""
+    def send(self, verb: str, request: session_pb2.SessionRequest | bytes, rows: int = 0) -> Callable[[], Answer]:
+        """Send one request, or bytes in its place.
+
+        Args:
+            verb: What it asks for.
+            request: It.
+            rows: How many rows the answer must have; 0 where it has none to read.
+
+        Returns:
+            A function that waits for the answer; on a stream, for the next one that comes, whosever it is.
+        """
         if isinstance(self.carrier, Stream):
             self.carrier.send(request)
-            response = self.carrier.receive(f"an answer to {verb}")
+            wait = functools.partial(self.carrier.receive, f"an answer to {verb}")
         else:
-            response = self.carrier.finish(self.carrier.begin(verb, request))
-        return Answer(verb, response, self.observations if rows else None, rows)
+            wait = functools.partial(self.carrier.finish, self.carrier.begin(verb, request))
+        return lambda: Answer(verb, wait(), self.observations if rows else None, rows)
+
+    def exchange(self, verb: str, request: session_pb2.SessionRequest | bytes, rows: int = 0) -> Answer:
+        """Send one request, or bytes in its place, and wait for the answer."""
+        return self.send(verb, request, rows)()
 
     def ask(self, verb: str, message: Any = None, **fields: Any) -> Answer:
         """Ask for one verb; see `request`."""
@@ -179,18 +201,29 @@ class Session:
             chunk: Actions per lane; 0 for one, without a chunk axis.
             fields: As `request` takes them.
         """
+        return self.send_step(actions, lanes, chunk, **fields)()
+
+    def send_step(
+        self, actions: Sequence[Any] | None = None, lanes: Sequence[int] = (), chunk: int = 0, **fields: Any
+    ) -> Callable[[], Answer]:
+        """Send what `step` sends, and return as `send` does."""
         rows = (len(lanes) or self.opened.shards[fields.get("shard", 0)].lanes) * max(chunk, 1)
         if actions is None:
             actions = [self.actions.sample() for _ in range(rows)]
         payload, rest = self.actions.write(actions)
         step = session_pb2.Step(lanes=lanes, chunk=chunk, actions=rest)
-        return self.exchange("step", self.request("step", step, payload=payload, **fields), rows)
+        return self.send("step", self.request("step", step, payload=payload, **fields), rows)
 
     # -- what cases share -----------------------------------------------------------------------------------------
 
     def act(self, hint: Mapping[str, Any]) -> Any:
         """The action of a hint."""
         return self.actions.make(hint)
+
+    def send_slow(self, **fields: Any) -> Callable[[], Answer]:
+        """Send a step of all lanes with the slow action, and return as `send` does."""
+        lanes = self.opened.shards[fields.get("shard", 0)].lanes
+        return self.send_step([self.act(self.peer.target.hints.slow_action or {})] * lanes, **fields)
 
     def trace(self, actions: Sequence[Any]) -> list[Row]:
         """Rows of stepping the only lane through actions, up to the end of its episode."""

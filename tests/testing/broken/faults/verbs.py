@@ -114,9 +114,10 @@ def hides_the_second_number(talk: Any, request: Any, answer: Any) -> None:
 
 @fault("request", "a_skipped_number_is_refused")
 def counts_for_itself(talk: Any, request: Any) -> None:
-    """A number ahead of the next one is taken for the next one."""
+    """A request for the state whose number is ahead of the next one is taken for the next one."""
     seen = talk.notes.get("seq", 0)
-    request.seq = min(request.seq, seen + 1)
+    if request.HasField("state"):
+        request.seq = min(request.seq, seen + 1)
     talk.notes["seq"] = max(seen, request.seq)
 
 
