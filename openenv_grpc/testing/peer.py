@@ -42,6 +42,13 @@ class Peer:
         self.face = face
         self._carriers: list[Stream | Unary] = []
         self._sessions: list[Session] = []
+        self._others: list[Peer] = []
+
+    def at(self, target: Target, face: Face | None = None) -> Peer:
+        """A peer of another server, on the same face if none is given; ended with the case."""
+        found = Peer(target, face or self.face)
+        self._others.append(found)
+        return found
 
     def carrier(self) -> Stream | Unary:
         """A new carrier of this run's face, ended with the case."""
@@ -70,14 +77,17 @@ class Peer:
         session.opened.session_id = session_id
         return session
 
-    def try_open(self, opening: session_pb2.Open | None = None, **fields: Any) -> tuple[Answer, Session]:
-        """Open a session that may be refused. Keywords are fields of Open."""
+    def send_open(self, opening: session_pb2.Open | None = None, **fields: Any) -> Callable[[], tuple[Answer, Session]]:
+        """Ask for a session; a function that waits for the answer is returned. Keywords are fields of Open."""
         request = session_pb2.SessionRequest(open=opening or self.opening(**fields))
         session = Session(self, self.carrier(), request.open)
         self._sessions.append(session)
-        answer = session.exchange("open", request)
-        session.opened = answer.response.open
-        return answer, session
+        answer = session.send("open", request)
+        return lambda: session.opened_by(answer())
+
+    def try_open(self, opening: session_pb2.Open | None = None, **fields: Any) -> tuple[Answer, Session]:
+        """Open a session that may be refused. Keywords are fields of Open."""
+        return self.send_open(opening, **fields)()
 
     def open(self, **fields: Any) -> Session:
         """Open a session. Keywords are fields of Open.
@@ -98,6 +108,8 @@ class Peer:
 
     def close(self) -> None:
         """End everything that the case has opened."""
+        for other in self._others:
+            other.close()
         for session in self._sessions:
             session.abandon()
         for carrier in self._carriers:
@@ -121,6 +133,11 @@ class Session:
         self.opened = session_pb2.Opened()
         self.seqs: dict[int, int] = defaultdict(int)
         self._actions: Actions | None = None
+
+    def opened_by(self, answer: Answer) -> tuple[Answer, Session]:
+        """Take over what an answer to Open grants."""
+        self.opened = answer.response.open
+        return answer, self
 
     @property
     def actions(self) -> Actions:

@@ -99,8 +99,9 @@ def names_the_first_shard_always(talk: Any, request: Any, answer: Any) -> None:
 
 @fault("request", "a_repeated_number_is_answered_again")
 def steps_twice(talk: Any, request: Any) -> None:
-    """A step with the number of the last one is carried out again, under a number that the client has not given."""
-    if request.HasField("step") and len(talk.requests) > 1 and request.seq == talk.requests[-2].seq:
+    """Another step with the number of the last one is carried out, under a number that the client has not given."""
+    last = talk.requests[-2] if len(talk.requests) > 1 else None
+    if request.HasField("step") and last is not None and request.seq == last.seq and request != last:
         talk.notes["ahead"] = talk.notes.get("ahead", 0) + 1
     request.seq += talk.notes.get("ahead", 0)
 
