@@ -29,7 +29,7 @@ class LocalServers:
         """None is started yet."""
         self._environment = environment
         self._stack = stack
-        self._small: Target | None = None
+        self._limited: dict[str, Target] = {}
 
     def start(self, **limits: float) -> Lease:
         """A server that serves."""
@@ -37,11 +37,12 @@ class LocalServers:
         self._stack.callback(lease.destroy)
         return lease
 
-    def small(self, target: Target) -> Target:
-        """One that allows two sessions."""
-        if self._small is None:
-            self._small = self._like(target, self.start(sessions=2))
-        return self._small
+    def limited(self, target: Target, **limits: float) -> Target:
+        """One with other limits."""
+        key = str(sorted(limits.items()))
+        if key not in self._limited:
+            self._limited[key] = self._like(target, self.start(**limits))
+        return self._limited[key]
 
     def mortal(self, target: Target) -> tuple[Target, Callable[[], None]]:
         """A new one, and a function that tells it to shut down."""

@@ -59,10 +59,10 @@ class Hints:
 
 
 class Servers(Protocol):
-    """Starts servers for cases that fill or end one. They run what the target runs, and end with it."""
+    """Starts servers for cases that need other limits, or end one. They run what the target runs, and end with it."""
 
-    def small(self, target: Target) -> Target:
-        """One that allows two sessions, started when it is first asked for and kept for the next case."""
+    def limited(self, target: Target, **limits: float) -> Target:
+        """One with other limits, started when it is first asked for and kept for the next case that wants these."""
 
     def mortal(self, target: Target) -> tuple[Target, Callable[[], None]]:
         """A new one, and a function that tells it to shut down in order."""

@@ -19,27 +19,40 @@ TIMEOUT_S = 12.0
 JOBS = 4
 
 
+class Good:
+    """Addresses of good servers, each started when it is first asked for."""
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        self._stack = stack
+        self._found: dict[str, str] = {}
+
+    def address(self, environment: str, **limits: float) -> str:
+        key = f"{environment} {sorted(limits.items())}"
+        if key not in self._found:
+            self._found[key] = self._stack.enter_context(running(environment, **limits)).address
+        return self._found[key]
+
+
 @pytest.fixture(scope="session")
-def servers() -> Iterator[dict[str, str]]:
-    """Addresses of good servers, by what they run; that which allows two sessions is called small."""
+def servers() -> Iterator[Good]:
     with contextlib.ExitStack() as stack:
-        found = {name: stack.enter_context(running(name)).address for name in (FULL, PLAIN)}
-        yield found | {"small": stack.enter_context(running(FULL, sessions=2)).address}
+        yield Good(stack)
 
 
 class BrokenServers:
     """Servers of the cases' own, with the same fault as the one that is checked."""
 
-    def __init__(self, small: str, fault: Fault | None, stack: contextlib.ExitStack) -> None:
-        self._small = small
+    def __init__(self, good: Good, environment: str, fault: Fault | None, stack: contextlib.ExitStack) -> None:
+        self._good = good
+        self._environment = environment
         self._fault = fault
         self._stack = stack
 
-    def small(self, target: Target) -> Target:
-        return self._break(target, self._small)
+    def limited(self, target: Target, **limits: float) -> Target:
+        return self._break(target, self._good.address(self._environment, **limits))
 
     def mortal(self, target: Target) -> tuple[Target, Callable[[], None]]:
-        server = self._stack.enter_context(running(FULL))
+        server = self._stack.enter_context(running(self._environment))
         return self._break(target, server.address), lambda: server.process.send_signal(signal.SIGTERM)
 
     def _break(self, target: Target, address: str) -> Target:
@@ -63,15 +76,13 @@ def worth_running(fault: Fault) -> list[tuple[Case, Face]]:
     return chosen
 
 
-def run(
-    servers: dict[str, str], environment: str, fault: Fault | None, chosen: list[tuple[Case, Face]]
-) -> dict[str, str]:
+def run(good: Good, environment: str, fault: Fault | None, chosen: list[tuple[Case, Face]]) -> dict[str, str]:
     """Messages of the cases that fail, by case and face."""
     with contextlib.ExitStack() as stack:
-        there = stack.enter_context(broken(servers[environment], fault))
+        there = stack.enter_context(broken(good.address(environment), fault))
         target = Target.connect(there, hints=HINTS, timeout_s=TIMEOUT_S)
         stack.callback(target.close)
-        target.servers = BrokenServers(servers["small"], fault, stack)
+        target.servers = BrokenServers(good, environment, fault, stack)
         results = list(run_cases(target, chosen, JOBS))
     skipped = [result.case.name for result in results if result.status == "skipped"]
     assert fault is None or fault.case not in skipped, "the case that is to fail was skipped"
@@ -80,15 +91,15 @@ def run(
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_exactly_one_case_fails(servers: dict[str, str], fault: Fault):
+def test_exactly_one_case_fails(servers: Good, fault: Fault):
     failures = run(servers, fault.environment, fault, worth_running(fault))
     expected = {f"{fault.case}-{face.value}" for face in CASES[fault.case].faces}
     assert set(failures) == expected, "\n".join(f"{name}: {message}" for name, message in failures.items())
 
 
 @pytest.mark.parametrize("environment", [FULL, PLAIN])
-def test_the_proxy_alone_breaks_nothing(servers: dict[str, str], environment: str):
-    chosen = [item for item in select() if environment == FULL or item[0].topic != "draining"]  # which all run FULL
+def test_the_proxy_alone_breaks_nothing(servers: Good, environment: str):
+    chosen = [item for item in select() if environment == FULL or item[0].topic != "draining"]  # one such run is enough
     assert run(servers, environment, None, chosen) == {}
 
 

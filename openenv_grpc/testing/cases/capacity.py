@@ -29,7 +29,7 @@ def _patient_ms(peer: Peer) -> int:
 def _fill(peer: Peer) -> tuple[Peer, list[Session]]:
     """A peer of a server that is full, and the sessions that fill it."""
     servers = peer.target.servers
-    filler = peer if servers is None else peer.at(servers.small(peer.target))
+    filler = peer if servers is None else peer.at(servers.limited(peer.target, sessions=2))
     limit = filler.target.limits.sessions
     if limit > MOST_SESSIONS:
         msg = f"the server allows {limit} sessions, too many to fill it"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from openenv_grpc.testing.answers import read_status
 from openenv_grpc.testing.carriers import Unary
-from openenv_grpc.testing.case import UNARY, NotApplicable, Violation, case
+from openenv_grpc.testing.case import STREAM, UNARY, NotApplicable, Violation, case
 from openenv_grpc.testing.rows import first_difference
 
 if TYPE_CHECKING:
@@ -18,6 +18,10 @@ GENEROUS_MS = 10_000
 """A budget that no slow action uses up."""
 MORE_THAN_SLOW_S = 4.0
 QUIET_S = 1.0
+SHORT_S = 0.25
+"""Less than a slow action takes."""
+IDLE_S = 0.5
+"""Less than two slow actions take, and more than a client needs between two calls."""
 TRIES = 3
 """How often a case about who is first is tried before the machine's own delays are ruled out."""
 
@@ -49,6 +53,20 @@ def no_budget_is_the_servers_limit(peer: Peer) -> None:
     session = peer.begin()
     session.send_slow(timeout_ms=0)().ok()
     session.step().ok()
+
+
+@case(needs=("servers", "slow_action"))
+def a_long_budget_ends_at_the_limit(peer: Peer) -> None:
+    """A request beyond Limits.step_time_s gets DEADLINE_EXCEEDED, however long its own time budget is."""
+    session = _limited(peer, step_time_s=SHORT_S).begin()
+    session.send_slow(timeout_ms=GENEROUS_MS)().lives().refused("DEADLINE_EXCEEDED")
+    session.check_usable()
+
+
+def _limited(peer: Peer, **limits: float) -> Peer:
+    """A peer of a server of the case's own, with other limits."""
+    assert peer.target.servers is not None
+    return peer.at(peer.target.servers.limited(peer.target, **limits))
 
 
 @case(needs=("slow_action", "lanes"))
@@ -128,4 +146,28 @@ def a_quiet_session_stays(peer: Peer) -> None:
     session = peer.begin(seed=86)
     session.step().ok()
     time.sleep(QUIET_S)
+    session.step().ok()
+
+
+@case(faces=UNARY, needs=("servers",))
+def an_idle_session_is_closed(peer: Peer) -> None:
+    """A session without a stream that is not used for Limits.session_idle_s is closed: its id gets SESSION_LOST."""
+    session = _limited(peer, session_idle_s=IDLE_S).begin(seed=93)
+    time.sleep(IDLE_S + QUIET_S)
+    session.step().refused("SESSION_LOST")
+
+
+@case(faces=UNARY, needs=("servers", "slow_action", "lanes"))
+def a_busy_session_is_not_idle(peer: Peer) -> None:
+    """A session without a stream is not closed as idle in the middle of a request, nor right after it."""
+    session = _limited(peer, session_idle_s=IDLE_S).begin(seed=94, lanes=2)
+    session.send_slow(timeout_ms=GENEROUS_MS)().ok()
+    session.step().ok()
+
+
+@case(faces=STREAM, needs=("servers",))
+def a_stream_is_not_idle(peer: Peer) -> None:
+    """A session whose stream is open is never closed as idle."""
+    session = _limited(peer, session_idle_s=IDLE_S).begin(seed=95)
+    time.sleep(IDLE_S + QUIET_S)
     session.step().ok()

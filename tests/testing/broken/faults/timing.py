@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from openenv_grpc.errors import SequenceError, SessionLost, from_status
-from tests.testing.broken.fault import fault, refuse
+from openenv_grpc.errors import EnvironmentFailed, SequenceError, SessionLost, from_status
+from tests.testing.broken.fault import allow, fault, reason, refuse
 from tests.testing.broken.faults.sessions import seed_of
 
 
@@ -76,4 +76,32 @@ def notes_the_time(talk: Any, request: Any) -> None:
 def loses_the_quiet(talk: Any, request: Any, answer: Any) -> None:
     """A session with seed 86 is lost after 0.7 quiet seconds."""
     if seed_of(talk) == 86 and talk.notes["quiet_s"] > 0.7:
+        refuse(answer, SessionLost("it was idle"))
+
+
+@fault("answer", "a_long_budget_ends_at_the_limit")
+def does_not_say_who_was_late(talk: Any, request: Any, answer: Any) -> None:
+    """A step that the server's own limit has ended is said to have failed."""
+    if request is not None and request.timeout_ms > 5_000 and reason(answer) == "DEADLINE_EXCEEDED":
+        refuse(answer, EnvironmentFailed("it failed"))
+
+
+@fault("answer", "an_idle_session_is_closed")
+def keeps_idle_sessions(talk: Any, request: Any, answer: Any) -> None:
+    """A session with seed 93 steps on after it was closed."""
+    if seed_of(talk) == 93 and reason(answer) == "SESSION_LOST":
+        allow(answer, "step")
+
+
+@fault("answer", "a_busy_session_is_not_idle")
+def closes_busy_sessions(talk: Any, request: Any, answer: Any) -> None:
+    """A session with seed 94 is lost after its first step."""
+    if seed_of(talk) == 94 and request.seq > 2:
+        refuse(answer, SessionLost("it was idle"))
+
+
+@fault("answer", "a_stream_is_not_idle")
+def closes_quiet_streams(talk: Any, request: Any, answer: Any) -> None:
+    """A session with seed 95 is lost before its first step."""
+    if seed_of(talk) == 95 and answer.HasField("step"):
         refuse(answer, SessionLost("it was idle"))
