@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from openenv_grpc.codec import values
 from openenv_grpc.testing.actions import Actions
@@ -28,6 +28,16 @@ MOST_STEPS = 200
 """Steps after which a case gives up waiting for an episode's end."""
 
 
+class Closable(Protocol):
+    """What a case leaves to its peer to end."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+ClosableT = TypeVar("ClosableT", bound=Closable)
+
+
 class Peer:
     """What a case drives a server with.
 
@@ -40,28 +50,26 @@ class Peer:
         """Nothing is open yet."""
         self.target = target
         self.face = face
-        self._carriers: list[Stream | Unary] = []
+        self._kept: list[Closable] = []
         self._sessions: list[Session] = []
-        self._others: list[Peer] = []
+
+    def keep(self, found: ClosableT) -> ClosableT:
+        """Close this with the case."""
+        self._kept.append(found)
+        return found
 
     def at(self, target: Target, face: Face | None = None) -> Peer:
         """A peer of another server, on the same face if none is given; ended with the case."""
-        found = Peer(target, face or self.face)
-        self._others.append(found)
-        return found
+        return self.keep(Peer(target, face or self.face))
 
     def carrier(self) -> Stream | Unary:
         """A new carrier of this run's face, ended with the case."""
         kind = Stream if self.face is Face.STREAM else Unary
-        found = kind(self.target.channel, self.target.answer_timeout_s)
-        self._carriers.append(found)
-        return found
+        return self.keep(kind(self.target.channel, self.target.answer_timeout_s))
 
     def stream(self) -> Stream:
         """A new stream, whichever the face; ended with the case."""
-        found = Stream(self.target.channel, self.target.answer_timeout_s)
-        self._carriers.append(found)
-        return found
+        return self.keep(Stream(self.target.channel, self.target.answer_timeout_s))
 
     def opening(self, lanes: int = 1, **fields: Any) -> session_pb2.Open:
         """A good Open message of one shard, with the target's options; `fields` replace what it says."""
@@ -71,8 +79,7 @@ class Peer:
 
     def by_id(self, session_id: str) -> Session:
         """A session that is known by its id alone, driven by unary calls, whichever the face."""
-        carrier = Unary(self.target.channel, self.target.answer_timeout_s)
-        self._carriers.append(carrier)
+        carrier = self.keep(Unary(self.target.channel, self.target.answer_timeout_s))
         session = Session(self, carrier, session_pb2.Open())
         session.opened.session_id = session_id
         return session
@@ -108,12 +115,10 @@ class Peer:
 
     def close(self) -> None:
         """End everything that the case has opened."""
-        for other in self._others:
-            other.close()
         for session in self._sessions:
             session.abandon()
-        for carrier in self._carriers:
-            carrier.close()
+        for found in self._kept:
+            found.close()
 
 
 class Session:

@@ -3,6 +3,7 @@
 from openenv_grpc.testing.cases import (
     capacity,
     chunks,
+    client,
     description,
     draining,
     episodes,
@@ -16,6 +17,7 @@ from openenv_grpc.testing.cases import (
 __all__ = [
     "capacity",
     "chunks",
+    "client",
     "description",
     "draining",
     "episodes",

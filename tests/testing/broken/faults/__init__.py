@@ -3,6 +3,7 @@
 from tests.testing.broken.faults import (
     capacity,
     chunks,
+    client,
     description,
     draining,
     episodes,
@@ -16,6 +17,7 @@ from tests.testing.broken.faults import (
 __all__ = [
     "capacity",
     "chunks",
+    "client",
     "description",
     "draining",
     "episodes",
