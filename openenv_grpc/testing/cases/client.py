@@ -6,6 +6,7 @@ What it refuses by itself, and how it is closed, concerns no server and is not t
 from __future__ import annotations
 
 import asyncio
+import keyword
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -45,10 +46,11 @@ def _of_result(session: Session, result: Any, lane: int | None = None) -> tuple[
     def pick(value: Any) -> Any:
         return value if lane is None else value[lane]
 
-    columns = {
-        column.name: np.asarray(pick(getattr(result.observation, column.name)), DTYPES[column.dtype]).tobytes()
-        for column in session.observations.columns
-    }
+    columns = {}
+    for column in session.observations.columns:
+        attribute = column.name + "_" * keyword.iskeyword(column.name)
+        value = pick(getattr(result.observation, attribute))
+        columns[column.name] = np.asarray(value, DTYPES[column.dtype]).tobytes()
     return columns, float(pick(result.reward)), bool(pick(result.terminated)), bool(pick(result.truncated))
 
 
