@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Any
 from openenv_grpc.testing.carriers import Stream
 from openenv_grpc.testing.case import STREAM, NotApplicable, Violation, case
 from openenv_grpc.testing.rows import first_difference
+from openenv_grpc.v1 import session_pb2
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from openenv_grpc.testing.answers import Answer
     from openenv_grpc.testing.peer import Peer, Session
 
 STEPS = 8
 PATIENT_MS = 10_000
 """A budget that no slow action uses up."""
-MOST_SLOW = 3
-"""Slow steps in front of many requests: all of these must have been sent before those are done."""
+SLOW = (2, 6, 12)
+"""Slow steps in front of many requests, more at each try: those must be under way when the last of these comes."""
 MOST_IN_FLIGHT = 1024
 """A limit above this is not tried."""
 
@@ -25,9 +28,9 @@ MOST_IN_FLIGHT = 1024
 def answers_come_in_order(peer: Peer) -> None:
     """The answers of a shard come in the order of its requests, each with its own number, whatever the verbs."""
     session = peer.open()
-    waiting = [session.send("reset", session.request("reset"))]
+    waiting = [_send_reset(session, 73)]
     for _ in range(STEPS):
-        waiting += [session.send_step(), session.send("state", session.request("state"))]
+        waiting += [session.send("state", session.request("state")), session.send_step()]
     found = [wait().response.seq for wait in waiting]
     if found != list(range(1, len(waiting) + 1)):
         msg = f"answers 1 to {len(waiting)} in order"
@@ -37,15 +40,20 @@ def answers_come_in_order(peer: Peer) -> None:
 @case(faces=STREAM, needs=("seeds",))
 def pipelined_steps_are_single_steps(peer: Peer) -> None:
     """Requests sent before any answer is read give the rows that the same requests give one by one."""
-    one, two = peer.open(), peer.open()
+    one, two = peer.begin(), peer.open()
     actions = [one.actions.sample() for _ in range(STEPS)]
     singles = [one.reset([71]).row, *one.trace(actions)]
-    reset = two.request("reset", {"seeds": [{"value": 71}]})
-    waiting = [two.send("reset", reset, 1), *(two.send_step([action]) for action in actions[: len(singles) - 1])]
+    waiting = [_send_reset(two, 71), *(two.send_step([action]) for action in actions[: len(singles) - 1])]
     difference = first_difference(singles, _rows([wait() for wait in waiting]))
     if difference is not None:
         msg = "the rows of single requests"
         raise Violation(msg, difference)
+
+
+def _send_reset(session: Session, seed: int) -> Callable[[], Answer]:
+    """Send a reset of the only lane, with the seed where seeds are honoured."""
+    seeds = [session_pb2.Seed(value=seed)] if session.peer.target.capabilities.seeds else []
+    return session.send("reset", session.request("reset", session_pb2.Reset(seeds=seeds)), 1)
 
 
 def _rows(answers: list[Answer]) -> list[Any]:
@@ -57,7 +65,7 @@ def _rows(answers: list[Answer]) -> list[Any]:
 def a_refusal_in_a_pipeline_shifts_nothing(peer: Peer) -> None:
     """A request that is refused among others on their way leaves each of them its own answer."""
     session = peer.open()
-    waiting = [session.send("reset", session.request("reset")), session.send_step()]
+    waiting = [_send_reset(session, 72), session.send_step()]
     waiting.append(session.send("step", session.request("step", {"lanes": [session.opening.lanes]})))
     waiting += [session.send_step() for _ in range(STEPS)]
     wanted = dict(enumerate(["reset", "step", "INVALID_ARGUMENT", *["step"] * STEPS], 1))
@@ -73,15 +81,24 @@ def _outcome(answer: Answer) -> str:
 
 
 def _overfill(peer: Peer) -> tuple[Session, dict[int, Answer]]:
-    """Send one request more than may be in flight, behind slow ones; the answers by number."""
+    """Have one request more than may be in flight wait behind slow ones; the answers by number."""
     limit = peer.target.limits.in_flight
     if limit > MOST_IN_FLIGHT:
         msg = f"{limit} requests may be in flight, too many to try"
         raise NotApplicable(msg)
+    for slow in SLOW:
+        session, answers = _crowd(peer, min(slow, limit), limit + 1)
+        last = answers.get(session.seqs[0])
+        if last is not None and last.refusal is not None:
+            break
+    return session, answers
+
+
+def _crowd(peer: Peer, slow: int, count: int) -> tuple[Session, dict[int, Answer]]:
+    """A session's answers to so many requests, the first ones slow, by number."""
     session = peer.begin()
-    slow = min(MOST_SLOW, limit)
     waiting = [session.send_slow(timeout_ms=PATIENT_MS) for _ in range(slow)]
-    waiting += [session.send("state", session.request("state")) for _ in range(limit + 1 - slow)]
+    waiting += [session.send("state", session.request("state")) for _ in range(count - slow)]
     return session, {answer.response.seq: answer for answer in (wait() for wait in waiting)}
 
 

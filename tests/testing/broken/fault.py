@@ -116,3 +116,19 @@ def allow(answer: Any, verb: str) -> None:
 def reason(answer: Any) -> str:
     """Why an answer is a refusal; empty where it is none."""
     return from_status(answer.status).reason if answer.HasField("status") else ""
+
+
+def spoil(answer: Any) -> None:
+    """Change the last byte of the payload."""
+    answer.payload = answer.payload[:-1] + bytes([answer.payload[-1] ^ 1])
+
+
+def seed_of(talk: Any) -> int:
+    """The seed of a session's first reset, by which cases mark their sessions; 0 where there is none."""
+    resets = [request.reset for request in talk.requests if request is not None and request.HasField("reset")]
+    return resets[0].seeds[0].value if resets and resets[0].seeds else 0
+
+
+def is_bare(talk: Any) -> bool:
+    """Whether a session is not one of the library's own client, which sends a hash and has cases of its own."""
+    return talk.requests[0] is not None and not talk.requests[0].open.spec_hash

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.testing.broken.fault import fault
-from tests.testing.broken.faults.pipelining import spoil
-from tests.testing.broken.faults.sessions import seed_of
+from tests.testing.broken.fault import fault, is_bare, seed_of, spoil
 
 
 def of_the_library(talk: Any, seed: int) -> bool:
-    """Whether a session is one of the library's client, which alone sends a hash, with that seed."""
-    return bool(talk.requests[0] is not None and talk.requests[0].open.spec_hash) and seed_of(talk) == seed
+    """Whether a session is one of the library's client, with that seed."""
+    return not is_bare(talk) and seed_of(talk) == seed
 
 
 def repeat(talk: Any, answer: Any) -> None:

@@ -7,8 +7,7 @@ from typing import Any
 from grpc_health.v1 import health_pb2
 
 from openenv_grpc.errors import ServerDraining, ServerUnavailable, SessionLost
-from tests.testing.broken.fault import description, fault, reason, refuse
-from tests.testing.broken.faults.sessions import seed_of
+from tests.testing.broken.fault import description, fault, reason, refuse, seed_of
 
 
 @fault("answer", "a_draining_server_opens_nothing")

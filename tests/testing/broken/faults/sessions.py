@@ -6,17 +6,10 @@ import time
 from typing import Any
 
 from openenv_grpc.errors import InvalidArgument, SessionLost
-from tests.testing.broken.fault import allow, description, fault, reason, refuse
-from tests.testing.broken.faults.pipelining import spoil
+from tests.testing.broken.fault import allow, description, fault, reason, refuse, seed_of, spoil
 
 _seen: dict[str, Any] = {}
 """What a fault remembers of all sessions."""
-
-
-def seed_of(talk: Any) -> int:
-    """The seed of a session's first reset, by which cases mark their sessions; 0 where there is none."""
-    resets = [request.reset for request in talk.requests if request is not None and request.HasField("reset")]
-    return resets[0].seeds[0].value if resets and resets[0].seeds else 0
 
 
 def opened_on_a_stream(talk: Any, request: Any) -> bool:

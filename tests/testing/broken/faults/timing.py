@@ -6,8 +6,7 @@ import time
 from typing import Any
 
 from openenv_grpc.errors import EnvironmentFailed, SequenceError, SessionLost, from_status
-from tests.testing.broken.fault import allow, fault, reason, refuse
-from tests.testing.broken.faults.sessions import seed_of
+from tests.testing.broken.fault import allow, fault, reason, refuse, seed_of
 
 
 @fault("request", "a_late_step_is_interrupted")
