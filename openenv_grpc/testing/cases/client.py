@@ -92,7 +92,7 @@ def a_vector_of_the_library_sees_the_same(peer: Peer) -> None:
         _compare([_of_row(answer.rows[lane]) for answer in answers], found)
 
 
-@case(faces=STREAM, needs=("seeds",))
+@case(faces=STREAM, needs=("pipelining", "seeds"))
 def threads_share_a_client(peer: Peer) -> None:
     """Steps that several threads take with one client of the library are all taken, and each answered once."""
     session, client = peer.begin(seed=97), _connect(peer)
