@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from openenv_grpc.errors import InvalidArgument
@@ -23,6 +25,9 @@ class LocalServers:
     Args:
         environment: An installed environment, or `module:Class`.
         stack: Ends them.
+
+    Attributes:
+        start_s: Seconds that the last one has taken to serve.
     """
 
     def __init__(self, environment: str, stack: contextlib.ExitStack) -> None:
@@ -30,19 +35,24 @@ class LocalServers:
         self._environment = environment
         self._stack = stack
         self._limited: dict[str, Target] = {}
+        self._lock = threading.Lock()
+        self.start_s = 0.0
 
     def start(self, **limits: float) -> Lease:
         """A server that serves."""
+        begin = time.monotonic()
         lease = find_provider("local").create(EnvironmentSource(self._environment, limits=limits))
         self._stack.callback(lease.destroy)
+        self.start_s = time.monotonic() - begin
         return lease
 
     def limited(self, target: Target, **limits: float) -> Target:
         """One with other limits."""
         key = str(sorted(limits.items()))
-        if key not in self._limited:
-            self._limited[key] = self._like(target, self.start(**limits))
-        return self._limited[key]
+        with self._lock:
+            if key not in self._limited:
+                self._limited[key] = self._like(target, self.start(**limits))
+            return self._limited[key]
 
     def mortal(self, target: Target) -> tuple[Target, Callable[[], None]]:
         """A new one, and a function that tells it to shut down."""

@@ -59,7 +59,13 @@ class Hints:
 
 
 class Servers(Protocol):
-    """Starts servers for cases that need other limits, or end one. They run what the target runs, and end with it."""
+    """Starts servers for cases that need other limits, or end one. They run what the target runs, and end with it.
+
+    Attributes:
+        start_s: Seconds that one takes to serve.
+    """
+
+    start_s: float
 
     def limited(self, target: Target, **limits: float) -> Target:
         """One with other limits, started when it is first asked for and kept for the next case that wants these."""
@@ -148,6 +154,11 @@ class Target:
     def answer_timeout_s(self) -> float:
         """Seconds that one answer may take."""
         return self.timeout_s / 3
+
+    @property
+    def case_timeout_s(self) -> float:
+        """Seconds after which a case is given up: its own, and what a server takes that it may start."""
+        return self.timeout_s + (0.0 if self.servers is None else 2 * self.servers.start_s)
 
     @property
     def messages(self) -> Messages:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -25,12 +26,14 @@ class Good:
     def __init__(self, stack: contextlib.ExitStack) -> None:
         self._stack = stack
         self._found: dict[str, str] = {}
+        self._lock = threading.Lock()
 
     def address(self, environment: str, **limits: float) -> str:
         key = f"{environment} {sorted(limits.items())}"
-        if key not in self._found:
-            self._found[key] = self._stack.enter_context(running(environment, **limits)).address
-        return self._found[key]
+        with self._lock:
+            if key not in self._found:
+                self._found[key] = self._stack.enter_context(running(environment, **limits)).address
+            return self._found[key]
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +44,8 @@ def servers() -> Iterator[Good]:
 
 class BrokenServers:
     """Servers of the cases' own, with the same fault as the one that is checked."""
+
+    start_s = 5.0
 
     def __init__(self, good: Good, environment: str, fault: Fault | None, stack: contextlib.ExitStack) -> None:
         self._good = good
