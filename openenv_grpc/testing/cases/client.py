@@ -112,7 +112,7 @@ def a_cancelled_task_leaves_nothing_behind(peer: Peer) -> None:
     """After a step whose task was cancelled in the middle, the library's asyncio client gets the next step's result."""
     session = peer.begin(seed=98)
     slow, action = session.act(peer.target.hints.slow_action or {}), session.actions.sample()
-    session.step([slow]).ok()
+    session.send_slow(timeout_ms=int(GENEROUS_S * 1000))().ok()
     wanted = session.step([action]).row
 
     async def play() -> Any:

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from openenv_grpc.errors import InvalidArgument, SessionLost
-from tests.testing.broken.fault import allow, description, fault, reason, refuse, seed_of, spoil
+from tests.testing.broken.fault import allow, description, fault, is_bare, reason, refuse, seed_of, spoil
 
 _seen: dict[str, Any] = {}
 """What a fault remembers of all sessions."""
@@ -76,7 +76,8 @@ def keeps_its_faces_apart(talk: Any, request: Any, answer: Any) -> None:
 def insists_on_the_session_id(talk: Any, request: Any, answer: Any) -> None:
     """A stream's request with another session_id than its own is refused."""
     own = talk.answers[0].open.session_id
-    if not talk.method and own and request is not None and request.HasField("step") and request.session_id != own:
+    asked = request is not None and request.HasField("step") and not talk.method and is_bare(talk)
+    if asked and own and request.session_id != own:
         refuse(answer, InvalidArgument("another session", field="session_id"))
 
 
