@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from openenv_grpc.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,12 @@ class EnvironmentSource:
     Attributes:
         environment: Name of an installed environment, or `module:Class`.
         timeout_s: Seconds until it must serve.
+        limits: Limits of the server, by their names in `openenv_grpc.specs.Limits`; those not named are its own.
     """
 
     environment: str
     timeout_s: float = 60.0
+    limits: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ class LocalProvider:
         log = open(os.path.join(directory, "log"), "w+b")  # noqa: SIM115 - the child's stderr
         address = f"unix:{directory}/env.sock"
         command = [sys.executable, "-m", "openenv_grpc.server", source.environment, "--address", address]
+        command += [f"--limit={name}={value}" for name, value in source.limits.items()]
         with theirs, log:
             process = subprocess.Popen(
                 [*command, "--lifeline", str(theirs.fileno()), "--scratch", directory],

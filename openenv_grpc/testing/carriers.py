@@ -81,6 +81,15 @@ class Stream:
         except queue.Empty:
             raise Violation(what, f"nothing within {self._timeout_s:g} s") from None
 
+    def half_close(self) -> None:
+        """Say that no request will follow."""
+        self._outgoing.put(None)
+
+    @property
+    def answered(self) -> bool:
+        """Whether something has come that is not taken yet."""
+        return not self._incoming.empty()
+
     def wait_for_end(self) -> None:
         """Wait until the server ends the stream in order.
 
@@ -120,6 +129,11 @@ class Unary:
         call = self._channel.unary_unary(SERVICE + METHODS[verb]).future(data, timeout=self._timeout_s)
         self._calls.append(call)
         return call
+
+    @property
+    def answered(self) -> bool:
+        """Whether no call waits any more."""
+        return all(call.done() for call in self._calls)
 
     def finish(self, call: Any) -> session_pb2.SessionResponse:
         """The answer; a call's own status stands where a stream has one in band.

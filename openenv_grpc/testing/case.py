@@ -81,7 +81,9 @@ NEEDS: dict[str, tuple[Callable[[Target], bool], str]] = {
     "lanes": (lambda target: target.limits.lanes >= 2, "the server allows one lane"),
     "shards": (lambda target: target.limits.lanes >= 2 and target.limits.shards >= 2, "the server allows one shard"),
     "chunks": (lambda target: target.limits.chunk >= 2, "the server allows one action per request"),
+    "pipelining": (lambda target: target.limits.in_flight >= 4, "the server lets fewer than four requests wait"),
     "default_options": (lambda target: not target.options, "options were given"),
+    "servers": (lambda target: target.servers is not None, "needs a server of its own: name an environment to start"),
     "ending_action": (lambda target: target.hints.ending_action is not None, "needs the hint ending_action"),
     "truncating_action": (
         lambda target: target.hints.truncating_action is not None,

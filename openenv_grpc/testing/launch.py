@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from openenv_grpc.errors import InvalidArgument
@@ -10,7 +14,55 @@ from openenv_grpc.providers.base import EnvironmentSource, find_provider
 from openenv_grpc.testing.target import TIMEOUT_S, Hints, Target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+
+    from openenv_grpc.providers.base import Lease
+
+
+class LocalServers:
+    """Servers of one environment on this machine.
+
+    Args:
+        environment: An installed environment, or `module:Class`.
+        stack: Ends them.
+
+    Attributes:
+        start_s: Seconds that the last one has taken to serve.
+    """
+
+    def __init__(self, environment: str, stack: contextlib.ExitStack) -> None:
+        """None is started yet."""
+        self._environment = environment
+        self._stack = stack
+        self._limited: dict[str, Target] = {}
+        self._lock = threading.Lock()
+        self.start_s = 0.0
+
+    def start(self, **limits: float) -> Lease:
+        """A server that serves."""
+        begin = time.monotonic()
+        lease = find_provider("local").create(EnvironmentSource(self._environment, limits=limits))
+        self._stack.callback(lease.destroy)
+        self.start_s = time.monotonic() - begin
+        return lease
+
+    def limited(self, target: Target, **limits: float) -> Target:
+        """One with other limits."""
+        key = str(sorted(limits.items()))
+        with self._lock:
+            if key not in self._limited:
+                self._limited[key] = self._like(target, self.start(**limits))
+            return self._limited[key]
+
+    def mortal(self, target: Target) -> tuple[Target, Callable[[], None]]:
+        """A new one, and a function that tells it to shut down."""
+        lease = self.start()
+        return self._like(target, lease), lambda: os.kill(int(lease.details["pid"]), signal.SIGTERM)
+
+    def _like(self, target: Target, lease: Lease) -> Target:
+        found = target.like(lease.address)
+        self._stack.callback(found.close)
+        return found
 
 
 @contextlib.contextmanager
@@ -35,13 +87,14 @@ def check_target(
         OpenEnvError: The server does not start, or does not answer.
     """
     with contextlib.ExitStack() as stack:
+        servers = None
         if address is None:
             if environment is None:
                 msg = "give the name of an environment, or the address of a server that runs"
                 raise InvalidArgument(msg, field="environment")
-            lease = find_provider("local").create(EnvironmentSource(environment))
-            stack.callback(lease.destroy)
-            address = lease.address
+            servers = LocalServers(environment, stack)
+            address = servers.start().address
         target = Target.connect(address, options=options, hints=hints, timeout_s=timeout_s)
         stack.callback(target.close)
+        target.servers = servers
         yield target

@@ -6,8 +6,9 @@ It shares no code with the library's own clients, so that neither can hide the o
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from openenv_grpc.codec import values
 from openenv_grpc.testing.actions import Actions
@@ -18,13 +19,23 @@ from openenv_grpc.testing.rows import Observations, Row
 from openenv_grpc.v1 import session_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from openenv_grpc.testing.target import Target
 
 REVISION = 1
 MOST_STEPS = 200
 """Steps after which a case gives up waiting for an episode's end."""
+
+
+class Closable(Protocol):
+    """What a case leaves to its peer to end."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+ClosableT = TypeVar("ClosableT", bound=Closable)
 
 
 class Peer:
@@ -39,21 +50,26 @@ class Peer:
         """Nothing is open yet."""
         self.target = target
         self.face = face
-        self._carriers: list[Stream | Unary] = []
+        self._kept: list[Closable] = []
         self._sessions: list[Session] = []
+
+    def keep(self, found: ClosableT) -> ClosableT:
+        """Close this with the case."""
+        self._kept.append(found)
+        return found
+
+    def at(self, target: Target, face: Face | None = None) -> Peer:
+        """A peer of another server, on the same face if none is given; ended with the case."""
+        return self.keep(Peer(target, face or self.face))
 
     def carrier(self) -> Stream | Unary:
         """A new carrier of this run's face, ended with the case."""
         kind = Stream if self.face is Face.STREAM else Unary
-        found = kind(self.target.channel, self.target.answer_timeout_s)
-        self._carriers.append(found)
-        return found
+        return self.keep(kind(self.target.channel, self.target.answer_timeout_s))
 
     def stream(self) -> Stream:
         """A new stream, whichever the face; ended with the case."""
-        found = Stream(self.target.channel, self.target.answer_timeout_s)
-        self._carriers.append(found)
-        return found
+        return self.keep(Stream(self.target.channel, self.target.answer_timeout_s))
 
     def opening(self, lanes: int = 1, **fields: Any) -> session_pb2.Open:
         """A good Open message of one shard, with the target's options; `fields` replace what it says."""
@@ -61,14 +77,24 @@ class Peer:
         values.to_map(self.target.options, opening.options, "options")
         return opening
 
-    def try_open(self, opening: session_pb2.Open | None = None, **fields: Any) -> tuple[Answer, Session]:
-        """Open a session that may be refused. Keywords are fields of Open."""
+    def by_id(self, session_id: str) -> Session:
+        """A session that is known by its id alone, driven by unary calls, whichever the face."""
+        carrier = self.keep(Unary(self.target.channel, self.target.answer_timeout_s))
+        session = Session(self, carrier, session_pb2.Open())
+        session.opened.session_id = session_id
+        return session
+
+    def send_open(self, opening: session_pb2.Open | None = None, **fields: Any) -> Callable[[], tuple[Answer, Session]]:
+        """Ask for a session; a function that waits for the answer is returned. Keywords are fields of Open."""
         request = session_pb2.SessionRequest(open=opening or self.opening(**fields))
         session = Session(self, self.carrier(), request.open)
         self._sessions.append(session)
-        answer = session.exchange("open", request)
-        session.opened = answer.response.open
-        return answer, session
+        answer = session.send("open", request)
+        return lambda: session.opened_by(answer())
+
+    def try_open(self, opening: session_pb2.Open | None = None, **fields: Any) -> tuple[Answer, Session]:
+        """Open a session that may be refused. Keywords are fields of Open."""
+        return self.send_open(opening, **fields)()
 
     def open(self, **fields: Any) -> Session:
         """Open a session. Keywords are fields of Open.
@@ -80,10 +106,10 @@ class Peer:
         answer.ok()
         return session
 
-    def begin(self, **fields: Any) -> Session:
-        """Open a session and reset all its lanes, with seed 1 where seeds are honoured."""
+    def begin(self, *, seed: int = 1, **fields: Any) -> Session:
+        """Open a session and reset all its lanes, with the seed where seeds are honoured."""
         session = self.open(**fields)
-        seeds = [1] * max(session.opening.lanes, 1) if self.target.capabilities.seeds else []
+        seeds = [seed] * max(session.opening.lanes, 1) if self.target.capabilities.seeds else []
         session.reset(seeds).ok()
         return session
 
@@ -91,8 +117,8 @@ class Peer:
         """End everything that the case has opened."""
         for session in self._sessions:
             session.abandon()
-        for carrier in self._carriers:
-            carrier.close()
+        for found in self._kept:
+            found.close()
 
 
 class Session:
@@ -112,6 +138,11 @@ class Session:
         self.opened = session_pb2.Opened()
         self.seqs: dict[int, int] = defaultdict(int)
         self._actions: Actions | None = None
+
+    def opened_by(self, answer: Answer) -> tuple[Answer, Session]:
+        """Take over what an answer to Open grants."""
+        self.opened = answer.response.open
+        return answer, self
 
     @property
     def actions(self) -> Actions:
@@ -148,14 +179,27 @@ class Session:
         fields.setdefault("session_id", self.opened.session_id)
         return session_pb2.SessionRequest(**fields | {"shard": shard, "seq": seq, verb: message or {}})
 
-    def exchange(self, verb: str, request: session_pb2.SessionRequest | bytes, rows: int = 0) -> Answer:
-        """Send one request, or bytes in its place, and wait for the answer."""
+    def send(self, verb: str, request: session_pb2.SessionRequest | bytes, rows: int = 0) -> Callable[[], Answer]:
+        """Send one request, or bytes in its place.
+
+        Args:
+            verb: What it asks for.
+            request: It.
+            rows: How many rows the answer must have; 0 where it has none to read.
+
+        Returns:
+            A function that waits for the answer; on a stream, for the next one that comes, whosever it is.
+        """
         if isinstance(self.carrier, Stream):
             self.carrier.send(request)
-            response = self.carrier.receive(f"an answer to {verb}")
+            wait = functools.partial(self.carrier.receive, f"an answer to {verb}")
         else:
-            response = self.carrier.finish(self.carrier.begin(verb, request))
-        return Answer(verb, response, self.observations if rows else None, rows)
+            wait = functools.partial(self.carrier.finish, self.carrier.begin(verb, request))
+        return lambda: Answer(verb, wait(), self.observations if rows else None, rows)
+
+    def exchange(self, verb: str, request: session_pb2.SessionRequest | bytes, rows: int = 0) -> Answer:
+        """Send one request, or bytes in its place, and wait for the answer."""
+        return self.send(verb, request, rows)()
 
     def ask(self, verb: str, message: Any = None, **fields: Any) -> Answer:
         """Ask for one verb; see `request`."""
@@ -179,18 +223,29 @@ class Session:
             chunk: Actions per lane; 0 for one, without a chunk axis.
             fields: As `request` takes them.
         """
+        return self.send_step(actions, lanes, chunk, **fields)()
+
+    def send_step(
+        self, actions: Sequence[Any] | None = None, lanes: Sequence[int] = (), chunk: int = 0, **fields: Any
+    ) -> Callable[[], Answer]:
+        """Send what `step` sends, and return as `send` does."""
         rows = (len(lanes) or self.opened.shards[fields.get("shard", 0)].lanes) * max(chunk, 1)
         if actions is None:
             actions = [self.actions.sample() for _ in range(rows)]
         payload, rest = self.actions.write(actions)
         step = session_pb2.Step(lanes=lanes, chunk=chunk, actions=rest)
-        return self.exchange("step", self.request("step", step, payload=payload, **fields), rows)
+        return self.send("step", self.request("step", step, payload=payload, **fields), rows)
 
     # -- what cases share -----------------------------------------------------------------------------------------
 
     def act(self, hint: Mapping[str, Any]) -> Any:
         """The action of a hint."""
         return self.actions.make(hint)
+
+    def send_slow(self, **fields: Any) -> Callable[[], Answer]:
+        """Send a step of all lanes with the slow action, and return as `send` does."""
+        lanes = self.opened.shards[fields.get("shard", 0)].lanes
+        return self.send_step([self.act(self.peer.target.hints.slow_action or {})] * lanes, **fields)
 
     def trace(self, actions: Sequence[Any]) -> list[Row]:
         """Rows of stepping the only lane through actions, up to the end of its episode."""

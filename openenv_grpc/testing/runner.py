@@ -90,11 +90,11 @@ def run_case(target: Target, case: Case, face: Face) -> Result:
     thread = threading.Thread(target=_attempt, args=(case, peer, raised), daemon=True)
     begin = time.monotonic()
     thread.start()
-    thread.join(target.timeout_s)
+    thread.join(target.case_timeout_s)
     seconds = time.monotonic() - begin
     if not raised:  # the thread still waits: ending what it waits for ends it too
         peer.close()
-        raised.append(Violation(f"an end within {target.timeout_s:g} s", "none"))
+        raised.append(Violation(f"an end within {target.case_timeout_s:g} s", "none"))
     return _judge(case, face, seconds, raised[0])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import grpc
 
@@ -15,7 +15,7 @@ from openenv_grpc.testing.messages import Messages
 from openenv_grpc.v1 import environment_pb2, spec_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
 _pools = itertools.count()
@@ -58,6 +58,22 @@ class Hints:
         return cls(**given)
 
 
+class Servers(Protocol):
+    """Starts servers for cases that need other limits, or end one. They run what the target runs, and end with it.
+
+    Attributes:
+        start_s: Seconds that one takes to serve.
+    """
+
+    start_s: float
+
+    def limited(self, target: Target, **limits: float) -> Target:
+        """One with other limits, started when it is first asked for and kept for the next case that wants these."""
+
+    def mortal(self, target: Target) -> tuple[Target, Callable[[], None]]:
+        """A new one, and a function that tells it to shut down in order."""
+
+
 @dataclass
 class Target:
     """A server to check.
@@ -69,6 +85,7 @@ class Target:
         hints: What its author says beyond the description.
         timeout_s: Seconds that one case may take; one answer may take a third of it.
         notes: What cases have found out and need not find out again.
+        servers: Starts others like it; None for a server that somebody else has started.
     """
 
     address: str
@@ -78,6 +95,7 @@ class Target:
     hints: Hints = field(default_factory=Hints)
     timeout_s: float = TIMEOUT_S
     notes: dict[str, str] = field(default_factory=dict)
+    servers: Servers | None = None
 
     @classmethod
     def connect(
@@ -109,6 +127,10 @@ class Target:
             raise ProtocolMismatch(msg) from None
         return cls(address, channel, description, options or {}, hints or Hints(), timeout_s)
 
+    def like(self, address: str) -> Target:
+        """Another server of the same environment, with the same options and hints."""
+        return Target.connect(address, options=self.options, hints=self.hints, timeout_s=self.timeout_s)
+
     def close(self) -> None:
         """Let go of the connection."""
         self.channel.close()
@@ -132,6 +154,11 @@ class Target:
     def answer_timeout_s(self) -> float:
         """Seconds that one answer may take."""
         return self.timeout_s / 3
+
+    @property
+    def case_timeout_s(self) -> float:
+        """Seconds after which a case is given up: its own, and what a server takes that it may start."""
+        return self.timeout_s + (0.0 if self.servers is None else 2 * self.servers.start_s)
 
     @property
     def messages(self) -> Messages:

@@ -18,7 +18,14 @@ import psutil
 import pytest
 
 import openenv_grpc as oe
-from openenv_grpc.errors import EnvironmentFailed, InvalidArgument, OpenEnvError, ServerUnavailable, SessionLost
+from openenv_grpc.errors import (
+    EnvironmentFailed,
+    InvalidArgument,
+    OpenEnvError,
+    ServerFull,
+    ServerUnavailable,
+    SessionLost,
+)
 from openenv_grpc.providers.base import EnvironmentSource, find_provider
 from openenv_grpc.providers.local import LocalProvider
 from tests.client.environments import SLOW, UNBUILDABLE
@@ -254,6 +261,22 @@ def test_a_lease_can_be_ended_twice():
     lease.destroy()
     assert not alive([pid])
     assert not Path(lease.address.removeprefix("unix:")).parent.exists()
+
+
+def test_a_server_with_limits_of_its_own():
+    lease = LocalProvider().create(EnvironmentSource("echo", limits={"sessions": 1, "step_time_s": 2.5}))
+    try:
+        with oe.connect(lease.address) as env:
+            assert (env.limits.sessions, env.limits.step_time_s) == (1, 2.5)
+            with pytest.raises(ServerFull):
+                oe.connect(lease.address)
+    finally:
+        lease.destroy()
+
+
+def test_an_impossible_limit():
+    with pytest.raises(ServerUnavailable, match="no such limit"):
+        LocalProvider().create(EnvironmentSource("echo", limits={"nope": 1}))
 
 
 def test_nothing_grows_here():

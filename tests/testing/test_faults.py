@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import signal
+import threading
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -18,31 +20,78 @@ TIMEOUT_S = 12.0
 JOBS = 4
 
 
+class Good:
+    """Addresses of good servers, each started when it is first asked for."""
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        self._stack = stack
+        self._found: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def address(self, environment: str, **limits: float) -> str:
+        key = f"{environment} {sorted(limits.items())}"
+        with self._lock:
+            if key not in self._found:
+                self._found[key] = self._stack.enter_context(running(environment, **limits)).address
+            return self._found[key]
+
+
 @pytest.fixture(scope="session")
-def servers() -> Iterator[dict[str, str]]:
-    """Addresses of good servers, by what they run."""
+def servers() -> Iterator[Good]:
     with contextlib.ExitStack() as stack:
-        yield {name: stack.enter_context(running(name)).address for name in (FULL, PLAIN)}
+        yield Good(stack)
+
+
+class BrokenServers:
+    """Servers of the cases' own, with the same fault as the one that is checked."""
+
+    start_s = 5.0
+
+    def __init__(self, good: Good, environment: str, fault: Fault | None, stack: contextlib.ExitStack) -> None:
+        self._good = good
+        self._environment = environment
+        self._fault = fault
+        self._stack = stack
+
+    def limited(self, target: Target, **limits: float) -> Target:
+        return self._break(target, self._good.address(self._environment, **limits))
+
+    def mortal(self, target: Target) -> tuple[Target, Callable[[], None]]:
+        server = self._stack.enter_context(running(self._environment))
+        return self._break(target, server.address), lambda: server.process.send_signal(signal.SIGTERM)
+
+    def _break(self, target: Target, address: str) -> Target:
+        found = target.like(self._stack.enter_context(broken(address, self._fault)))
+        self._stack.callback(found.close)
+        return found
 
 
 def worth_running(fault: Fault) -> list[tuple[Case, Face]]:
-    """The case that is to fail on all its faces, every other on one: which of the two changes from case to case."""
+    """The case that is to fail on all its faces, every other on one: which of the two changes from case to case.
+
+    Cases that each take a server to end are left out where the fault is about something else, and those of the
+    library's client where the fault is in the description: it refuses such a server, and rightly.
+    """
     chosen = []
     for index, case in enumerate(CASES.values()):
+        if case.topic == "draining" != CASES[fault.case].topic:
+            continue
+        if case.topic == "client" and "Describe" in fault.acts:
+            continue
         for face in case.faces:
             if case.name == fault.case or face is case.faces[index % len(case.faces)]:
                 chosen.append((case, face))
     return chosen
 
 
-def run(address: str, fault: Fault | None, chosen: list[tuple[Case, Face]]) -> dict[str, str]:
+def run(good: Good, environment: str, fault: Fault | None, chosen: list[tuple[Case, Face]]) -> dict[str, str]:
     """Messages of the cases that fail, by case and face."""
-    with broken(address, fault) as there:
+    with contextlib.ExitStack() as stack:
+        there = stack.enter_context(broken(good.address(environment), fault))
         target = Target.connect(there, hints=HINTS, timeout_s=TIMEOUT_S)
-        try:
-            results = list(run_cases(target, chosen, JOBS))
-        finally:
-            target.close()
+        stack.callback(target.close)
+        target.servers = BrokenServers(good, environment, fault, stack)
+        results = list(run_cases(target, chosen, JOBS))
     skipped = [result.case.name for result in results if result.status == "skipped"]
     assert fault is None or fault.case not in skipped, "the case that is to fail was skipped"
     return {result.id: result.message for result in results if result.status == "failed"}
@@ -50,15 +99,16 @@ def run(address: str, fault: Fault | None, chosen: list[tuple[Case, Face]]) -> d
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_exactly_one_case_fails(servers: dict[str, str], fault: Fault):
-    failures = run(servers[fault.environment], fault, worth_running(fault))
+def test_exactly_one_case_fails(servers: Good, fault: Fault):
+    failures = run(servers, fault.environment, fault, worth_running(fault))
     expected = {f"{fault.case}-{face.value}" for face in CASES[fault.case].faces}
     assert set(failures) == expected, "\n".join(f"{name}: {message}" for name, message in failures.items())
 
 
 @pytest.mark.parametrize("environment", [FULL, PLAIN])
-def test_the_proxy_alone_breaks_nothing(servers: dict[str, str], environment: str):
-    assert run(servers[environment], None, select()) == {}
+def test_the_proxy_alone_breaks_nothing(servers: Good, environment: str):
+    chosen = [item for item in select() if environment == FULL or item[0].topic != "draining"]  # one such run is enough
+    assert run(servers, environment, None, chosen) == {}
 
 
 def test_every_case_has_a_fault():

@@ -45,6 +45,7 @@ class TestBareOverTcp(ConformanceSuite):
 class TestProbe(ConformanceSuite):
     """Every kind of field, and hints."""
 
+    environment = PROBE
     ending_action = HINTS.ending_action
     truncating_action = HINTS.truncating_action
     slow_action = HINTS.slow_action
@@ -53,14 +54,14 @@ class TestProbe(ConformanceSuite):
 
     @classmethod
     def setup_class(cls) -> None:
-        cls.server = running(PROBE)
-        cls.address = cls.server.__enter__().address
+        cls.patch = pytest.MonkeyPatch()  # for as long as cases may start servers of their own
+        cls.patch.setenv("PYTHONPATH", environ()["PYTHONPATH"])
         super().setup_class()
 
     @classmethod
     def teardown_class(cls) -> None:
         super().teardown_class()
-        cls.server.__exit__(None, None, None)
+        cls.patch.undo()
 
 
 AUTHORS = """

@@ -1,5 +1,29 @@
 """All cases, one module per topic; importing this registers them, in this order."""
 
-from openenv_grpc.testing.cases import chunks, description, episodes, seeds, timing, verbs
+from openenv_grpc.testing.cases import (
+    capacity,
+    chunks,
+    client,
+    description,
+    draining,
+    episodes,
+    pipelining,
+    seeds,
+    sessions,
+    timing,
+    verbs,
+)
 
-__all__ = ["chunks", "description", "episodes", "seeds", "timing", "verbs"]
+__all__ = [
+    "capacity",
+    "chunks",
+    "client",
+    "description",
+    "draining",
+    "episodes",
+    "pipelining",
+    "seeds",
+    "sessions",
+    "timing",
+    "verbs",
+]

@@ -22,12 +22,14 @@ class Talk:
         method: Name of the unary call that is under way; empty on a stream.
         requests: Requests so far, the present one included; None for one that cannot be read.
         answers: Answers so far, as the good server gave them, the present one included.
+        half_closed: Whether the client has ended its side of the stream.
         notes: Whatever a fault wants to remember.
     """
 
     method: str = ""
     requests: list[Any] = field(default_factory=list)
     answers: list[Any] = field(default_factory=list)
+    half_closed: bool = False
     notes: dict[str, Any] = field(default_factory=dict)
 
 
@@ -38,8 +40,8 @@ class Fault:
     Attributes:
         case: The one case that must fail.
         environment: The environment that the good server behind it runs.
-        acts: What it does, by hook: `request` and `answer` (of any verb, on both faces), or the name of another unary
-            call, such as `Describe` or `Check`.
+        acts: What it does, by hook: `request` and `answer` (of any verb, on both faces), `end` (of a stream), or the
+            name of another unary call, such as `Describe` or `Check`.
     """
 
     name: str
@@ -58,8 +60,9 @@ def fault(
     """Register a function as a fault, or as a part of one that has another hook already.
 
     A fault of `request` is called as (talk, request), one of `answer` as (talk, request, answer); it changes the last
-    argument in place, or returns a list of messages to pass on instead: an empty one swallows it. A fault of any other
-    call is called as (request, answer), both bytes, and returns the bytes to answer.
+    argument in place, or returns a list of messages to pass on instead: an empty one swallows it. One of `end` is
+    called as (talk), when a stream is over. A fault of any other call is called as (request, answer), both bytes, and
+    returns the bytes to answer.
 
     Args:
         hook: Where it acts.
@@ -113,3 +116,19 @@ def allow(answer: Any, verb: str) -> None:
 def reason(answer: Any) -> str:
     """Why an answer is a refusal; empty where it is none."""
     return from_status(answer.status).reason if answer.HasField("status") else ""
+
+
+def spoil(answer: Any) -> None:
+    """Change the last byte of the payload."""
+    answer.payload = answer.payload[:-1] + bytes([answer.payload[-1] ^ 1])
+
+
+def seed_of(talk: Any) -> int:
+    """The seed of a session's first reset, by which cases mark their sessions; 0 where there is none."""
+    resets = [request.reset for request in talk.requests if request is not None and request.HasField("reset")]
+    return resets[0].seeds[0].value if resets and resets[0].seeds else 0
+
+
+def is_bare(talk: Any) -> bool:
+    """Whether a session is not one of the library's own client, which sends a hash and has cases of its own."""
+    return talk.requests[0] is not None and not talk.requests[0].open.spec_hash

@@ -92,6 +92,7 @@ class Proxy(grpc.GenericRpcHandler):
                 passed = self._pass_request(talk, data)
                 waiting.extend([talk.requests[-1]] * len(passed))
                 yield from passed
+            talk.half_closed = True
 
         call = self._channel.stream_stream(SERVICE + "Session")(outgoing())
         context.add_callback(call.cancel)
@@ -100,6 +101,12 @@ class Proxy(grpc.GenericRpcHandler):
                 yield from self._pass_answer(talk, _matching(waiting, data), data)
         except grpc.RpcError as error:
             _abort(context, error)
+        finally:
+            self._end(talk)
+
+    def _end(self, talk: Talk) -> None:
+        if self._fault is not None:
+            self._fault.on("end", talk)
 
     # -- unary calls ----------------------------------------------------------------------------------------------
 

@@ -1,5 +1,29 @@
 """All faults, one module per topic; importing this registers them."""
 
-from tests.testing.broken.faults import chunks, description, episodes, seeds, timing, verbs
+from tests.testing.broken.faults import (
+    capacity,
+    chunks,
+    client,
+    description,
+    draining,
+    episodes,
+    pipelining,
+    seeds,
+    sessions,
+    timing,
+    verbs,
+)
 
-__all__ = ["chunks", "description", "episodes", "seeds", "timing", "verbs"]
+__all__ = [
+    "capacity",
+    "chunks",
+    "client",
+    "description",
+    "draining",
+    "episodes",
+    "pipelining",
+    "seeds",
+    "sessions",
+    "timing",
+    "verbs",
+]

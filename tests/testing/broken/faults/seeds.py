@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 from openenv_grpc.errors import EnvironmentCrashed
-from tests.testing.broken.fault import fault, refuse
+from tests.testing.broken.fault import fault, is_bare, refuse
 from tests.testing.subject import PLAIN
 
 _sessions = itertools.count()
@@ -62,7 +62,7 @@ def seeds_all_lanes_or_none(talk: Any, request: Any) -> None:
 def makes_do_with_the_seeds_there_are(talk: Any, request: Any) -> None:
     """Seeds that lack are left out, seeds too many dropped."""
     lanes = talk.requests[0].open.lanes if talk.requests[0].HasField("open") else 2
-    if seeds(request):
+    if seeds(request) and is_bare(talk):
         while len(request.reset.seeds) < lanes:
             request.reset.seeds.add()
         del request.reset.seeds[lanes:]

@@ -99,8 +99,9 @@ def names_the_first_shard_always(talk: Any, request: Any, answer: Any) -> None:
 
 @fault("request", "a_repeated_number_is_answered_again")
 def steps_twice(talk: Any, request: Any) -> None:
-    """A step with the number of the last one is carried out again, under a number that the client has not given."""
-    if request.HasField("step") and len(talk.requests) > 1 and request.seq == talk.requests[-2].seq:
+    """Another step with the number of the last one is carried out, under a number that the client has not given."""
+    last = talk.requests[-2] if len(talk.requests) > 1 else None
+    if request.HasField("step") and last is not None and request.seq == last.seq and request != last:
         talk.notes["ahead"] = talk.notes.get("ahead", 0) + 1
     request.seq += talk.notes.get("ahead", 0)
 
@@ -114,9 +115,10 @@ def hides_the_second_number(talk: Any, request: Any, answer: Any) -> None:
 
 @fault("request", "a_skipped_number_is_refused")
 def counts_for_itself(talk: Any, request: Any) -> None:
-    """A number ahead of the next one is taken for the next one."""
+    """A request for the state whose number is ahead of the next one is taken for the next one."""
     seen = talk.notes.get("seq", 0)
-    request.seq = min(request.seq, seen + 1)
+    if request.HasField("state"):
+        request.seq = min(request.seq, seen + 1)
     talk.notes["seq"] = max(seen, request.seq)
 
 
