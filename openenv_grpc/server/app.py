@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 GROUP = "openenv_grpc.environments"
 MAX_UNIX_PATH = 107
+FAREWELL_S = 3.0
+"""How long clients may take to read the last frames of their streams when the server ends."""
 _MALLOC = {-3: 32 << 20, -1: 1 << 30, -2: 16 << 20}
 """glibc's M_MMAP_THRESHOLD, M_TRIM_THRESHOLD and M_TOP_PAD (malloc.h)."""
 
@@ -152,7 +154,7 @@ class App:
                 await stop
             await health_service.enter_graceful_shutdown()
             await table.drain()
-            await server.stop(1.0)
+            await server.stop(FAREWELL_S)
         finally:
             for task in (watch, stop, prepare):
                 task.cancel()
