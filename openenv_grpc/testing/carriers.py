@@ -8,6 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from openenv_grpc.client.channel import SERVICE
 from openenv_grpc.testing.answers import describe_call, status_of_call
@@ -71,7 +72,7 @@ class Stream:
             raise Violation(what, f"a broken stream, {describe_call(item)}")
         try:
             return session_pb2.SessionResponse.FromString(item)
-        except ValueError:
+        except DecodeError:
             msg = "a SessionResponse"
             raise Violation(msg, f"{len(item)} bytes that are none") from None
 
@@ -93,6 +94,20 @@ class Stream:
             raise Violation(msg, f"a broken stream, {describe_call(item)}")
         if item is not ENDED:
             raise Violation(msg, f"another answer of {len(item)} bytes")
+
+    def wait_for_break(self, code: str) -> None:
+        """Wait until the stream breaks with a status of gRPC's own.
+
+        Raises:
+            Violation: Something else comes first.
+        """
+        msg = f"the stream broken with {code}"
+        item = self._next(msg)
+        if not isinstance(item, grpc.RpcError):
+            raise Violation(msg, "the end of the stream" if item is ENDED else f"an answer of {len(item)} bytes")
+        call: Any = item
+        if call.code().name != code:
+            raise Violation(msg, describe_call(item))
 
     def close(self) -> None:
         """Break it off."""
@@ -136,7 +151,7 @@ class Unary:
             return session_pb2.SessionResponse(status=status_of_call(error))
         try:
             return session_pb2.SessionResponse.FromString(data)
-        except ValueError:
+        except DecodeError:
             msg = "an answer of the verb's own type"
             raise Violation(msg, f"{len(data)} bytes that are none") from None
 

@@ -20,14 +20,16 @@ class Talk:
 
     Attributes:
         method: Name of the unary call that is under way; empty on a stream.
-        requests: Requests so far, the present one included; None for one that cannot be read.
+        requests: Requests so far, the present one included; an empty one for one that cannot be read.
         answers: Answers so far, as the good server gave them, the present one included.
+        unreadable: The present request where it cannot be read; otherwise empty.
         notes: Whatever a fault wants to remember.
     """
 
     method: str = ""
     requests: list[Any] = field(default_factory=list)
     answers: list[Any] = field(default_factory=list)
+    unreadable: bytes = b""
     notes: dict[str, Any] = field(default_factory=dict)
 
 
@@ -38,8 +40,8 @@ class Fault:
     Attributes:
         case: The one case that must fail.
         environment: The environment that the good server behind it runs.
-        acts: What it does, by hook: `request` and `answer` (of any verb, on both faces), or the name of another unary
-            call, such as `Describe` or `Check`.
+        acts: What it does, by hook: `request` and `answer` (of any verb, on both faces), `unreadable` (the answer to
+            bytes that are no request), or the name of another unary call, such as `Describe` or `Check`.
     """
 
     name: str
@@ -58,8 +60,9 @@ def fault(
     """Register a function as a fault, or as a part of one that has another hook already.
 
     A fault of `request` is called as (talk, request), one of `answer` as (talk, request, answer); it changes the last
-    argument in place, or returns a list of messages to pass on instead: an empty one swallows it. A fault of any other
-    call is called as (request, answer), both bytes, and returns the bytes to answer.
+    argument in place, or returns a list of messages (or bytes) to pass on instead: an empty one swallows it. A fault of
+    `unreadable` is one of `answer` whose request is bytes. A fault of any other call is called as (request, answer),
+    both bytes, and returns the bytes to answer.
 
     Args:
         hook: Where it acts.
