@@ -16,13 +16,15 @@ from tests.testing.subject import FULL, HINTS, PLAIN
 
 TIMEOUT_S = 12.0
 JOBS = 4
+MESSAGE_BYTES = 2 << 20
+"""What is beyond it passes through the proxy with every fault."""
 
 
 @pytest.fixture(scope="session")
 def servers() -> Iterator[dict[str, str]]:
     """Addresses of good servers, by what they run."""
     with contextlib.ExitStack() as stack:
-        yield {name: stack.enter_context(running(name)).address for name in (FULL, PLAIN)}
+        yield {name: stack.enter_context(running(name, message_bytes=MESSAGE_BYTES)).address for name in (FULL, PLAIN)}
 
 
 def worth_running(fault: Fault) -> list[tuple[Case, Face]]:

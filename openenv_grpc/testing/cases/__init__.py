@@ -1,5 +1,13 @@
 """All cases, one module per topic; importing this registers them, in this order."""
 
-from openenv_grpc.testing.cases import chunks, description, episodes, seeds, timing, verbs
+from openenv_grpc.testing.cases import (
+    bad_frames,
+    chunks,
+    description,
+    episodes,
+    seeds,
+    timing,
+    verbs,
+)
 
-__all__ = ["chunks", "description", "episodes", "seeds", "timing", "verbs"]
+__all__ = ["bad_frames", "chunks", "description", "episodes", "seeds", "timing", "verbs"]
