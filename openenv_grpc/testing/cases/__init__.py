@@ -2,6 +2,7 @@
 
 from openenv_grpc.testing.cases import (
     bad_frames,
+    bad_input,
     chunks,
     description,
     episodes,
@@ -10,4 +11,4 @@ from openenv_grpc.testing.cases import (
     verbs,
 )
 
-__all__ = ["bad_frames", "chunks", "description", "episodes", "seeds", "timing", "verbs"]
+__all__ = ["bad_frames", "bad_input", "chunks", "description", "episodes", "seeds", "timing", "verbs"]

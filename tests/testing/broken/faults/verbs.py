@@ -34,7 +34,8 @@ def tells_one_state_too_many(talk: Any, request: Any, answer: Any) -> None:
 @fault("answer", "double_reset")
 def resets_only_once(talk: Any, request: Any, answer: Any) -> None:
     """A second reset in a row is refused."""
-    unseeded = [asked.HasField("reset") and not asked.reset.seeds for asked in talk.requests[-2:]]
+    last = talk.requests[-2:]
+    unseeded = [asked.HasField("reset") and not asked.reset.seeds and asked.shard == request.shard for asked in last]
     if unseeded == [True, True] and answer.HasField("reset"):
         refuse(answer, IllegalVerb("the lane has just been reset"))
 
