@@ -37,10 +37,14 @@ class Stream:
     Args:
         channel: A gRPC channel.
         timeout_s: Seconds that one answer may take.
+
+    Attributes:
+        last: The last answer as it came; empty before the first.
     """
 
     def __init__(self, channel: Any, timeout_s: float) -> None:
         """Begin the call; nothing is sent yet."""
+        self.last = b""
         self._timeout_s = timeout_s
         self._outgoing: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._incoming: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -70,6 +74,7 @@ class Stream:
             raise Violation(what, "the end of the stream")
         if isinstance(item, grpc.RpcError):
             raise Violation(what, f"a broken stream, {describe_call(item)}")
+        self.last = item
         try:
             return session_pb2.SessionResponse.FromString(item)
         except DecodeError:
@@ -121,11 +126,15 @@ class Unary:
     Args:
         channel: A gRPC channel.
         timeout_s: Seconds that one answer may take.
+
+    Attributes:
+        last: The last answer as it came; empty before the first.
     """
 
     def __init__(self, channel: Any, timeout_s: float) -> None:
         """Nothing is sent yet."""
         self._channel = channel
+        self.last = b""
         self._timeout_s = timeout_s
         self._calls: list[Any] = []
 
@@ -149,6 +158,7 @@ class Unary:
                 msg = "an answer"
                 raise Violation(msg, f"nothing within {self._timeout_s:g} s") from None
             return session_pb2.SessionResponse(status=status_of_call(error))
+        self.last = data
         try:
             return session_pb2.SessionResponse.FromString(data)
         except DecodeError:

@@ -6,9 +6,24 @@ from openenv_grpc.testing.cases import (
     chunks,
     description,
     episodes,
+    fields,
+    layouts,
+    openings,
     seeds,
     timing,
     verbs,
 )
 
-__all__ = ["bad_frames", "bad_input", "chunks", "description", "episodes", "seeds", "timing", "verbs"]
+__all__ = [
+    "bad_frames",
+    "bad_input",
+    "chunks",
+    "description",
+    "episodes",
+    "fields",
+    "layouts",
+    "openings",
+    "seeds",
+    "timing",
+    "verbs",
+]
