@@ -102,6 +102,8 @@ def value_of(message: Any, column: spec_pb2.ColumnSpec) -> NDArray[Any]:
     value, dtype = getattr(message, column.name), DTYPES[column.dtype]
     if not hasattr(value, "DESCRIPTOR"):
         return np.asarray(value, dtype)
+    if 0 in column.shape and not value.dtype:  # absent in this session: there is no array to read
+        return np.empty(tuple(column.shape), dtype)
     return np.frombuffer(value.data, DTYPES.get(value.dtype, dtype)).reshape(tuple(value.shape))
 
 
