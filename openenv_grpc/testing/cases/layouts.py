@@ -133,7 +133,8 @@ def requests_may_say_where_their_payload_begins(peer: Peer) -> None:
 def answers_say_where_their_payload_begins(peer: Peer) -> None:
     """header_size of an answer is 0, or where field 1000 begins: last, its content at a multiple of 64 bytes."""
     session = peer.open()
-    for answer in (session.reset(), session.step()):
+    for ask in (session.reset, session.step):
+        answer = ask()
         data, size = session.carrier.last, answer.ok().response.header_size
         begin = len(data) - len(answer.response.payload)
         if size and answer.response.payload:
