@@ -79,9 +79,8 @@ class Messages:
     def of(cls, environment: spec_pb2.EnvironmentSpec) -> Messages:
         """Read a description; the State message is left out where it is missing.
 
-        What was read is kept for good, and read by one thread alone. A process that checked dozens of targets with
-        four threads was seen to crash in its garbage collector (protobuf 6.33.6), and pools of descriptors with their
-        classes are what each target left to collect.
+        What was read is kept for good: protobuf 6.33 has crashed in the garbage collector, once in some fifty targets
+        of one process, where message classes and their pool were thrown away while other threads used theirs.
 
         Raises:
             Violation: The descriptor set cannot be read, or lacks Action or Observation.
