@@ -6,7 +6,6 @@ cannot hide itself.
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -79,21 +78,9 @@ class Messages:
     def of(cls, environment: spec_pb2.EnvironmentSpec) -> Messages:
         """Read a description; the State message is left out where it is missing.
 
-        What was read is kept for good: protobuf 6.33 has crashed in the garbage collector, once in some fifty targets
-        of one process, where message classes and their pool were thrown away while other threads used theirs.
-
         Raises:
             Violation: The descriptor set cannot be read, or lacks Action or Observation.
         """
-        names = (environment.action_message, environment.observation_message, environment.state_message)
-        key = (environment.descriptor_set, names)
-        with _lock:
-            if key not in _kept:
-                _kept[key] = cls._read(environment)
-            return _kept[key]
-
-    @classmethod
-    def _read(cls, environment: spec_pb2.EnvironmentSpec) -> Messages:
         pool = descriptor_pool.DescriptorPool()
         try:
             for file in descriptor_pb2.FileDescriptorSet.FromString(environment.descriptor_set).file:
@@ -108,10 +95,6 @@ class Messages:
         except KeyError:
             state = None
         return cls(action, observation, state)
-
-
-_lock = threading.Lock()
-_kept: dict[tuple[bytes, tuple[str, str, str]], Messages] = {}
 
 
 def value_of(message: Any, column: spec_pb2.ColumnSpec) -> NDArray[Any]:
