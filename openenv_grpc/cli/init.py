@@ -19,6 +19,7 @@ from openenv_grpc.errors import InvalidArgument
 TEMPLATES = {
     "Dockerfile": "Dockerfile",
     "README.md": "README.md",
+    "conformance.py.txt": "tests/test_{{name}}_conformance.py",
     "dockerignore": ".dockerignore",
     "environment.proto": "proto/openenv_{{name}}/v1/{{name}}.proto",
     "environment.py.txt": "openenv_{{name}}_server/environment.py",

@@ -19,7 +19,7 @@ from openenv_grpc.errors import EnvironmentFailed, OpenEnvError, to_status
 from openenv_grpc.specs import Layout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 

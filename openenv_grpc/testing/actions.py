@@ -53,7 +53,7 @@ class Actions:
             return self.make(self._examples[(self._turn - 1) % len(self._examples)])
         action = self._message()
         for column in self.columns:
-            self._set(action, column, self._value(column))
+            self.put(action, column, self._value(column))
         for field in self._message.DESCRIPTOR.fields:
             if field.type == FieldDescriptor.TYPE_STRING and not field.is_repeated and field.containing_oneof is None:
                 setattr(action, field.name, WORDS[self._rng.integers(len(WORDS))])
@@ -67,11 +67,11 @@ class Actions:
         """
         action = self._message()
         for column in self.columns:
-            self._set(action, column, _least(column))
+            self.put(action, column, _least(column))
         columns = {column.name: column for column in self.columns}
         for name, value in fields.items():
             if name in columns:
-                self._set(action, columns[name], np.asarray(value, DTYPES[columns[name].dtype]))
+                self.put(action, columns[name], np.asarray(value, DTYPES[columns[name].dtype]))
             elif isinstance(value, str | bytes):
                 setattr(action, name, value)
             else:
@@ -88,6 +88,16 @@ class Actions:
                 end = start + rows.nbytes
                 payload += bytes(start - len(payload)) + rows.tobytes()
         return bytes(payload), [self._rest(action) for action in actions] if self.has_rest else []
+
+    def put(self, action: Any, column: spec_pb2.ColumnSpec, value: NDArray[Any]) -> None:
+        """Set one column's field of an action, to a value that need not be a valid one."""
+        if self._message.DESCRIPTOR.fields_by_name[column.name].message_type is None:
+            setattr(action, column.name, value.item())
+            return
+        array = getattr(action, column.name)
+        array.Clear()
+        array.dtype, array.data = column.dtype, value.tobytes()
+        array.shape.extend(value.shape)
 
     def _rest(self, action: Any) -> bytes:
         rest = self._message()
@@ -113,15 +123,6 @@ class Actions:
                 self._rng.integers(least, most, shape, dtype.newbyteorder("=").type, endpoint=True), dtype
             )
         return np.asarray(low + (high - low) * self._rng.random(shape), dtype)
-
-    def _set(self, action: Any, column: spec_pb2.ColumnSpec, value: NDArray[Any]) -> None:
-        if self._message.DESCRIPTOR.fields_by_name[column.name].message_type is None:
-            setattr(action, column.name, value.item())
-            return
-        array = getattr(action, column.name)
-        array.Clear()
-        array.dtype, array.data = column.dtype, value.tobytes()
-        array.shape.extend(value.shape)
 
 
 def _range(column: spec_pb2.ColumnSpec) -> tuple[float, float]:

@@ -134,6 +134,16 @@ class Answer:
             raise Violation(msg, f"the result {self.response.WhichOneof('result')}")
         return found
 
+    def ended_with(self, code: str) -> None:
+        """Check that a call has ended with a status of gRPC's own, which has no reason.
+
+        Raises:
+            Violation: With another code, or it has an answer.
+        """
+        found = self.refusal
+        if found is None or found.code != code:
+            raise Violation(code, found or f"the result {self.response.WhichOneof('result')}")
+
     def lives(self) -> Answer:
         """This answer, if the session has not ended with it.
 

@@ -8,6 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from openenv_grpc.client.channel import SERVICE
 from openenv_grpc.testing.answers import describe_call, status_of_call
@@ -36,10 +37,14 @@ class Stream:
     Args:
         channel: A gRPC channel.
         timeout_s: Seconds that one answer may take.
+
+    Attributes:
+        last: The last answer as it came; empty before the first.
     """
 
     def __init__(self, channel: Any, timeout_s: float) -> None:
         """Begin the call; nothing is sent yet."""
+        self.last = b""
         self._timeout_s = timeout_s
         self._outgoing: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._incoming: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -69,9 +74,10 @@ class Stream:
             raise Violation(what, "the end of the stream")
         if isinstance(item, grpc.RpcError):
             raise Violation(what, f"a broken stream, {describe_call(item)}")
+        self.last = item
         try:
             return session_pb2.SessionResponse.FromString(item)
-        except ValueError:
+        except DecodeError:
             msg = "a SessionResponse"
             raise Violation(msg, f"{len(item)} bytes that are none") from None
 
@@ -103,6 +109,20 @@ class Stream:
         if item is not ENDED:
             raise Violation(msg, f"another answer of {len(item)} bytes")
 
+    def wait_for_break(self, code: str) -> None:
+        """Wait until the stream breaks with a status of gRPC's own.
+
+        Raises:
+            Violation: Something else comes first.
+        """
+        msg = f"the stream broken with {code}"
+        item = self._next(msg)
+        if not isinstance(item, grpc.RpcError):
+            raise Violation(msg, "the end of the stream" if item is ENDED else f"an answer of {len(item)} bytes")
+        call: Any = item
+        if call.code().name != code:
+            raise Violation(msg, describe_call(item))
+
     def close(self) -> None:
         """Break it off."""
         self._outgoing.put(None)
@@ -115,11 +135,15 @@ class Unary:
     Args:
         channel: A gRPC channel.
         timeout_s: Seconds that one answer may take.
+
+    Attributes:
+        last: The last answer as it came; empty before the first.
     """
 
     def __init__(self, channel: Any, timeout_s: float) -> None:
         """Nothing is sent yet."""
         self._channel = channel
+        self.last = b""
         self._timeout_s = timeout_s
         self._calls: list[Any] = []
 
@@ -148,9 +172,10 @@ class Unary:
                 msg = "an answer"
                 raise Violation(msg, f"nothing within {self._timeout_s:g} s") from None
             return session_pb2.SessionResponse(status=status_of_call(error))
+        self.last = data
         try:
             return session_pb2.SessionResponse.FromString(data)
-        except ValueError:
+        except DecodeError:
             msg = "an answer of the verb's own type"
             raise Violation(msg, f"{len(data)} bytes that are none") from None
 

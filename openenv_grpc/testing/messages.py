@@ -98,10 +98,15 @@ class Messages:
 
 
 def value_of(message: Any, column: spec_pb2.ColumnSpec) -> NDArray[Any]:
-    """The value of a column's field in a record, with the dtype and shape that the record says."""
+    """The value of a column's field in a record, with the dtype and shape that the record says.
+
+    An array that is missing is zeros: it is absent in this session, or stands in a row that was not executed.
+    """
     value, dtype = getattr(message, column.name), DTYPES[column.dtype]
     if not hasattr(value, "DESCRIPTOR"):
         return np.asarray(value, dtype)
+    if not value.dtype:
+        return np.zeros(tuple(column.shape), dtype)
     return np.frombuffer(value.data, DTYPES.get(value.dtype, dtype)).reshape(tuple(value.shape))
 
 

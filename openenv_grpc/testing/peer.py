@@ -213,28 +213,48 @@ class Session:
         return self.exchange("reset", request, len(lanes) or self.opened.shards[request.shard].lanes)
 
     def step(
-        self, actions: Sequence[Any] | None = None, lanes: Sequence[int] = (), chunk: int = 0, **fields: Any
+        self,
+        actions: Sequence[Any] | None = None,
+        lanes: Sequence[int] = (),
+        chunk: int = 0,
+        *,
+        whole: bool = False,
+        **fields: Any,
     ) -> Answer:
-        """Step lanes with actions as columns; valid ones are made up when none are given.
+        """Step lanes; see `stepping`."""
+        return self.send_step(actions, lanes, chunk, whole=whole, **fields)()
+
+    def send_step(self, *args: Any, **kwargs: Any) -> Callable[[], Answer]:
+        """Send what `step` sends, and return as `send` does."""
+        request, rows = self.stepping(*args, **kwargs)
+        return self.send("step", request, rows)
+
+    def stepping(
+        self,
+        actions: Sequence[Any] | None = None,
+        lanes: Sequence[int] = (),
+        chunk: int = 0,
+        *,
+        whole: bool = False,
+        **fields: Any,
+    ) -> tuple[session_pb2.SessionRequest, int]:
+        """The next request to step, and the rows of its answer. Valid actions are made up when none are given.
 
         Args:
             actions: One Action message per row: all lanes of the first action first.
             lanes: Lanes to step; all of the shard's when none is named.
             chunk: Actions per lane; 0 for one, without a chunk axis.
+            whole: Write actions as whole records instead of columns.
             fields: As `request` takes them.
         """
-        return self.send_step(actions, lanes, chunk, **fields)()
-
-    def send_step(
-        self, actions: Sequence[Any] | None = None, lanes: Sequence[int] = (), chunk: int = 0, **fields: Any
-    ) -> Callable[[], Answer]:
-        """Send what `step` sends, and return as `send` does."""
         rows = (len(lanes) or self.opened.shards[fields.get("shard", 0)].lanes) * max(chunk, 1)
         if actions is None:
             actions = [self.actions.sample() for _ in range(rows)]
         payload, rest = self.actions.write(actions)
+        if whole:
+            payload, rest = b"", [action.SerializeToString() for action in actions]
         step = session_pb2.Step(lanes=lanes, chunk=chunk, actions=rest)
-        return self.send("step", self.request("step", step, payload=payload, **fields), rows)
+        return self.request("step", step, payload=payload, **fields), rows
 
     # -- what cases share -----------------------------------------------------------------------------------------
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from google.protobuf.message import DecodeError
+
 from openenv_grpc.testing.case import Violation
 from openenv_grpc.testing.messages import aligned, blocks, end_of, read_columns, value_of
 from openenv_grpc.v1 import array_pb2, spec_pb2
@@ -126,7 +128,7 @@ class Observations:
         """One serialized Observation."""
         try:
             return self._message.FromString(data)
-        except ValueError as error:
+        except DecodeError as error:
             msg = f"a serialized {self._message.DESCRIPTOR.full_name}"
             raise Violation(msg, error) from None
 

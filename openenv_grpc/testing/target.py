@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from openenv_grpc.client.channel import SERVICE, check_address, translate
 from openenv_grpc.errors import InvalidArgument, ProtocolMismatch
@@ -121,7 +122,7 @@ class Target:
         except grpc.RpcError as error:
             channel.close()
             raise translate(error, address) from None
-        except ValueError:  # protobuf's DecodeError is one
+        except DecodeError:
             channel.close()
             msg = f"the server at {address} answers Describe with something else"
             raise ProtocolMismatch(msg) from None

@@ -14,6 +14,7 @@ import pytest
 from openenv_grpc.cli import generate
 from openenv_grpc.cli.init import create
 from openenv_grpc.errors import InvalidArgument, Unsupported
+from openenv_grpc.testing import select
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,6 +46,7 @@ def test_files(project: Path) -> None:
         "proto/openenv_tic_tac/v1/tic_tac.proto",
         "pyproject.toml",
         "tests/test_tic_tac.py",
+        "tests/test_tic_tac_conformance.py",
     }
     for path in found:
         assert "{{" not in (project / path).read_text(), f"{path} has a placeholder left"
@@ -53,7 +55,9 @@ def test_files(project: Path) -> None:
 def test_its_own_tests_pass_at_once(project: Path) -> None:
     done = run(project, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "-p", "no:xdist")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "5 passed" in done.stdout
+    cases = [case for case, _ in select()]
+    ran = sum(int(count) for count in re.findall(r"(\d+) (?:passed|skipped)", done.stdout))
+    assert ran == 5 + len(cases), "its own five and a test per case and face"
 
 
 def test_it_is_found_by_name_once_installed(project: Path) -> None:

@@ -115,6 +115,24 @@ def test_somebody_else_who_listens_ends_with_2(cli: Cli):
     assert "no server answers" in err
 
 
+def test_a_server_that_describes_itself_in_other_bytes_ends_with_2(cli: Cli, server: Server):
+    babble = Fault("babble", "", FULL, {"Describe": lambda request, answer: b"\xff"})
+    with broken(server.address, babble) as there:
+        status, _, err = cli("check", there)
+    assert status == 2
+    assert "answers Describe with something else" in err
+    assert "Traceback" not in err
+
+
+def test_answers_that_are_none_fail_a_case(server: Server):
+    babble = Fault("babble", "", FULL, {"answer": lambda talk, request, answer: [b"\xff" * 5]})
+    with broken(server.address, babble) as there:
+        target = Target.connect(there)
+        result = run_case(target, CASES["double_reset"], Face.STREAM)
+        target.close()
+    assert (result.status, result.expected, result.got) == ("failed", "a SessionResponse", "5 bytes that are none")
+
+
 def test_a_case_that_runs_on_is_given_up(server: Server):
     case = CASES["double_reset"]
 

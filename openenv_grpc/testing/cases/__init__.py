@@ -1,12 +1,17 @@
 """All cases, one module per topic; importing this registers them, in this order."""
 
 from openenv_grpc.testing.cases import (
+    bad_frames,
+    bad_input,
     capacity,
     chunks,
     client,
     description,
     draining,
     episodes,
+    fields,
+    layouts,
+    openings,
     pipelining,
     seeds,
     sessions,
@@ -15,12 +20,17 @@ from openenv_grpc.testing.cases import (
 )
 
 __all__ = [
+    "bad_frames",
+    "bad_input",
     "capacity",
     "chunks",
     "client",
     "description",
     "draining",
     "episodes",
+    "fields",
+    "layouts",
+    "openings",
     "pipelining",
     "seeds",
     "sessions",

@@ -18,15 +18,6 @@ SOON_S = 0.02
 """How long to wait before a question is asked again."""
 
 
-@case()
-def another_revision_is_not_opened(peer: Peer) -> None:
-    """Open with another protocol revision than Describe tells is refused with PROTOCOL_MISMATCH, naming it."""
-    for revision in (0, 2, 2**32 - 1):
-        answer, _ = peer.try_open(protocol_revision=revision)
-        answer.refused("PROTOCOL_MISMATCH", field="open.protocol_revision")
-    peer.begin().step().ok()
-
-
 @case(needs=("seeds",))
 def sessions_are_independent(peer: Peer) -> None:
     """Two sessions that step in turns give the rows that each gives alone."""
@@ -98,15 +89,6 @@ def a_stream_ignores_session_ids(peer: Peer) -> None:
     session, other = peer.begin(), peer.begin()
     for session_id in ("", "another", other.opened.session_id):
         session.step(session_id=session_id).ok()
-
-
-@case(faces=UNARY)
-def an_unknown_session_is_lost(peer: Peer) -> None:
-    """A unary call with the id of no session gets SESSION_LOST, whatever its verb."""
-    known = peer.begin().opened.session_id
-    for session_id in ("", "unknown", known[:-1], known + "A"):
-        for verb in ("reset", "state", "step"):
-            peer.by_id(session_id).ask(verb, seq=1).refused("SESSION_LOST")
 
 
 @case(faces=UNARY)

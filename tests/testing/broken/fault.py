@@ -20,9 +20,10 @@ class Talk:
 
     Attributes:
         method: Name of the unary call that is under way; empty on a stream.
-        requests: Requests so far, the present one included; None for one that cannot be read.
+        requests: Requests so far, the present one included; an empty one for one that cannot be read.
         answers: Answers so far, as the good server gave them, the present one included.
         half_closed: Whether the client has ended its side of the stream.
+        unreadable: The present request where it cannot be read; otherwise empty.
         notes: Whatever a fault wants to remember.
     """
 
@@ -30,6 +31,7 @@ class Talk:
     requests: list[Any] = field(default_factory=list)
     answers: list[Any] = field(default_factory=list)
     half_closed: bool = False
+    unreadable: bytes = b""
     notes: dict[str, Any] = field(default_factory=dict)
 
 
@@ -40,8 +42,8 @@ class Fault:
     Attributes:
         case: The one case that must fail.
         environment: The environment that the good server behind it runs.
-        acts: What it does, by hook: `request` and `answer` (of any verb, on both faces), `end` (of a stream), or the
-            name of another unary call, such as `Describe` or `Check`.
+        acts: What it does, by hook: `request` and `answer` (of any verb, on both faces), `unreadable` (the answer to
+            bytes that are no request), `end` (of a stream), or the name of another unary call, such as `Describe`.
     """
 
     name: str
@@ -60,9 +62,9 @@ def fault(
     """Register a function as a fault, or as a part of one that has another hook already.
 
     A fault of `request` is called as (talk, request), one of `answer` as (talk, request, answer); it changes the last
-    argument in place, or returns a list of messages to pass on instead: an empty one swallows it. One of `end` is
-    called as (talk), when a stream is over. A fault of any other call is called as (request, answer), both bytes, and
-    returns the bytes to answer.
+    argument in place, or returns a list of messages (or bytes) to pass on instead: an empty one swallows it. A fault of
+    `unreadable` is one of `answer` whose request is bytes. One of `end` is called as (talk), when a stream is over. A
+    fault of any other call is called as (request, answer), both bytes, and returns the bytes to answer.
 
     Args:
         hook: Where it acts.

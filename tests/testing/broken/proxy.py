@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 
 from openenv_grpc.v1 import session_pb2
@@ -64,15 +65,19 @@ class Proxy(grpc.GenericRpcHandler):
     def _pass_request(self, talk: Talk, data: bytes) -> list[bytes]:
         try:
             request = session_pb2.SessionRequest.FromString(data)
-        except ValueError:  # not for a fault to change
-            talk.requests.append(None)
+        except DecodeError:  # not for a fault to change
+            talk.requests.append(session_pb2.SessionRequest())
+            talk.unreadable = data
             return [data]
         talk.requests.append(request)
+        talk.unreadable = b""
         return self._apply("request", data, request, talk, request)
 
     def _pass_answer(self, talk: Talk, request: Any, data: bytes) -> list[bytes]:
         answer = session_pb2.SessionResponse.FromString(data)
         talk.answers.append(session_pb2.SessionResponse.FromString(data))
+        if talk.unreadable:
+            return self._apply("unreadable", data, answer, talk, talk.unreadable, answer)
         return self._apply("answer", data, answer, talk, request, answer)
 
     def _apply(self, hook: str, data: bytes, message: Any, *arguments: Any) -> list[bytes]:
@@ -80,7 +85,7 @@ class Proxy(grpc.GenericRpcHandler):
         found = self._fault.on(hook, *arguments) if self._fault is not None else None
         if found is None:
             return [data if message == before else _write(message)]
-        return [_write(item) for item in found]
+        return [item if isinstance(item, bytes) else _write(item) for item in found]
 
     # -- the stream -----------------------------------------------------------------------------------------------
 
@@ -118,12 +123,12 @@ class Proxy(grpc.GenericRpcHandler):
         return answer if found is None else found
 
     def _verb(self, method: str, data: bytes, context: Any) -> bytes:
-        with contextlib.suppress(ValueError):
+        session_id = ""
+        with contextlib.suppress(DecodeError):
             session_id = session_pb2.SessionRequest.FromString(data).session_id
-            talk = self._talks.setdefault(session_id, Talk()) if session_id else Talk()
-            talk.method = method.rpartition("/")[2]
-            return self._exchange(talk, method, data, context)
-        return self._relay(method, data, context)
+        talk = self._talks.setdefault(session_id, Talk()) if session_id else Talk()
+        talk.method = method.rpartition("/")[2]
+        return self._exchange(talk, method, data, context)
 
     def _exchange(self, talk: Talk, method: str, data: bytes, context: Any) -> bytes:
         passed = self._pass_request(talk, data)

@@ -1,12 +1,17 @@
 """All faults, one module per topic; importing this registers them."""
 
 from tests.testing.broken.faults import (
+    bad_frames,
+    bad_input,
     capacity,
     chunks,
     client,
     description,
     draining,
     episodes,
+    fields,
+    layouts,
+    openings,
     pipelining,
     seeds,
     sessions,
@@ -15,12 +20,17 @@ from tests.testing.broken.faults import (
 )
 
 __all__ = [
+    "bad_frames",
+    "bad_input",
     "capacity",
     "chunks",
     "client",
     "description",
     "draining",
     "episodes",
+    "fields",
+    "layouts",
+    "openings",
     "pipelining",
     "seeds",
     "sessions",

@@ -23,7 +23,7 @@ def column(spec: Any, name: str) -> Any:
 
 def unseeded(talk: Any) -> bool:
     """Whether the session's first reset had no seed."""
-    resets = [request for request in talk.requests if request is not None and request.HasField("reset")]
+    resets = [request for request in talk.requests if request.HasField("reset")]
     return bool(resets) and not resets[0].reset.seeds
 
 

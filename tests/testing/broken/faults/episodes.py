@@ -84,7 +84,7 @@ def names_another_final_lane(talk: Any, request: Any, answer: Any) -> None:
 @fault("answer", "same_step_final_observation")
 def gives_another_final_observation(talk: Any, request: Any, answer: Any) -> None:
     """The last byte of the final observation is another one."""
-    if answer.step.final_lanes:
+    if answer.step.final_lanes and answer.payload:
         put(answer, len(answer.payload) - 1, bytes([answer.payload[-1] ^ 1]))
 
 

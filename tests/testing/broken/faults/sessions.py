@@ -17,13 +17,6 @@ def opened_on_a_stream(talk: Any, request: Any) -> bool:
     return bool(talk.method) and not (talk.requests[0] is not None and talk.requests[0].HasField("open"))
 
 
-@fault("request", "another_revision_is_not_opened")
-def speaks_every_revision(talk: Any, request: Any) -> None:
-    """Whatever revision a client speaks, it is taken for 1."""
-    if request.HasField("open"):
-        request.open.protocol_revision = 1
-
-
 @fault("answer", "sessions_are_independent")
 def shares_one_game(talk: Any, request: Any, answer: Any) -> None:
     """Of the sessions with seed 81 and 82 only the one that was reset last steps as it should."""
@@ -79,13 +72,6 @@ def insists_on_the_session_id(talk: Any, request: Any, answer: Any) -> None:
     asked = request is not None and request.HasField("step") and not talk.method and is_bare(talk)
     if asked and own and request.session_id != own:
         refuse(answer, InvalidArgument("another session", field="session_id"))
-
-
-@fault("answer", "an_unknown_session_is_lost")
-def calls_an_unknown_session_a_wrong_argument(talk: Any, request: Any, answer: Any) -> None:
-    """The id of no session is a wrong argument."""
-    if opened_on_a_stream(talk, request) and request.seq == 1 and reason(answer) == "SESSION_LOST":
-        refuse(answer, InvalidArgument("no such session", field="session_id"))
 
 
 @fault("answer", "closing_twice_is_no_error")

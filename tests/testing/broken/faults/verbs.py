@@ -34,7 +34,8 @@ def tells_one_state_too_many(talk: Any, request: Any, answer: Any) -> None:
 @fault("answer", "double_reset")
 def resets_only_once(talk: Any, request: Any, answer: Any) -> None:
     """A second reset in a row is refused."""
-    unseeded = [asked is not None and asked.HasField("reset") and not asked.reset.seeds for asked in talk.requests[-2:]]
+    last = talk.requests[-2:]
+    unseeded = [asked.HasField("reset") and not asked.reset.seeds and asked.shard == request.shard for asked in last]
     if unseeded == [True, True] and answer.HasField("reset"):
         refuse(answer, IllegalVerb("the lane has just been reset"))
 
@@ -63,7 +64,7 @@ def saves_what_was_never_reset(talk: Any, request: Any, answer: Any) -> None:
 @fault("answer", "second_open")
 def opens_twice(talk: Any, request: Any, answer: Any) -> None:
     """A second Open on a stream is answered like the first."""
-    if request is not None and request.HasField("open") and len(talk.answers) > 1 and answer.HasField("status"):
+    if request.HasField("open") and len(talk.answers) > 1 and answer.HasField("status"):
         answer.ClearField("status")
         answer.open.CopyFrom(talk.answers[0].open)
 
@@ -101,7 +102,8 @@ def names_the_first_shard_always(talk: Any, request: Any, answer: Any) -> None:
 def steps_twice(talk: Any, request: Any) -> None:
     """Another step with the number of the last one is carried out, under a number that the client has not given."""
     last = talk.requests[-2] if len(talk.requests) > 1 else None
-    if request.HasField("step") and last is not None and request.seq == last.seq and request != last:
+    again = last is not None and request.seq == last.seq and request != last
+    if request.HasField("step") and again and not request.header_size:  # a wrong one is read by nobody
         talk.notes["ahead"] = talk.notes.get("ahead", 0) + 1
     request.seq += talk.notes.get("ahead", 0)
 
@@ -124,8 +126,12 @@ def counts_for_itself(talk: Any, request: Any) -> None:
 
 @fault("request", "a_refused_verb_uses_its_number")
 def does_not_count_what_it_refuses(talk: Any, request: Any) -> None:
-    """The number of a refused request for the state has to be used again."""
-    if len(talk.requests) > 1 and talk.requests[-2].state.lanes and reason(talk.answers[-1]) == "INVALID_ARGUMENT":
+    """The number of a refused request for the state of lane 1 has to be used again."""
+    if (
+        len(talk.requests) > 1
+        and list(talk.requests[-2].state.lanes) == [1]
+        and reason(talk.answers[-1]) == "INVALID_ARGUMENT"
+    ):
         request.seq += 1
 
 
