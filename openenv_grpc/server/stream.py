@@ -79,7 +79,7 @@ class SessionStream:
                 self._writing = None
                 self._outbox.popleft()
                 self._release(len(frame))
-            except (Exception, asyncio.CancelledError) as error:
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whoever runs this stream raises it
                 self._written.set_exception(error)
             else:
                 return

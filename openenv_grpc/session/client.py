@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from openenv_grpc.codec.records import RecordSet
 
 MAX_STEPS = 64
-"""Serialized steps without their actions that a session keeps: as many as it may have groups of lanes that step together."""
+"""Serialized steps that a session keeps, without actions: as many as it may have groups of lanes that step together."""
 
 
 class ClientCore:
@@ -262,7 +262,7 @@ class ClientCore:
                 yield shard, part
 
     def _step_verb(self, lanes: Sequence[int], chunk: int, actions: Sequence[bytes]) -> bytes:
-        """A step (field 8) of a request, serialized: its lanes and chunk are kept, the actions (field 3) come behind."""
+        """A step (field 8) of a request, serialized: lanes and chunk, which are kept, then the actions (field 3)."""
         varint = frames.varint
         key = (*lanes, chunk)
         kept = self._steps.get(key)
