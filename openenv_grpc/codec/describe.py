@@ -7,6 +7,7 @@ them is opened or imported.
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 
 _OPTION_TYPES = list(OptionType)  # in the order of the wire's OptionType
 MAX_DESCRIPTOR_BYTES = 4 << 20
-MAX_ARRAY_BYTES = 1 << 40
+MAX_ARRAY_BYTES = 256 << 20
+"""The most that one row of a column may take: a client receives no larger message."""
 
 
 def columns_to_message(specs: dict[str, ArraySpec], target: Any) -> None:
@@ -59,8 +61,9 @@ def columns_from_message(columns: Iterable[spec_pb2.ColumnSpec]) -> dict[str, Ar
             spec = ArraySpec(dtype_of(column.dtype), tuple(column.shape), low, high)
         except OpenEnvError as error:
             raise SpecMismatch(str(error), field=column.name) from None
-        if spec.nbytes > MAX_ARRAY_BYTES or any(axis > MAX_ARRAY_BYTES for axis in spec.shape):
-            msg = f"an array of shape {spec.shape} is too large"
+        # An axis of zero makes the array empty, not the others harmless: numpy multiplies them all the same.
+        if math.prod(axis or 1 for axis in spec.shape) * spec.dtype.itemsize > MAX_ARRAY_BYTES:
+            msg = f"an array of shape {spec.shape} is too large, at most {MAX_ARRAY_BYTES} bytes are allowed"
             raise SpecMismatch(msg, field=column.name)
         specs[column.name] = spec
     return specs
