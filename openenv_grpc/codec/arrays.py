@@ -214,5 +214,7 @@ def from_message(message: array_pb2.Array) -> NDArray[Any]:
 
 
 def stack(parts: Sequence[NDArray[Any]], axis: int) -> NDArray[Any]:
-    """Join the same column of several shards along the lane axis; a single part is passed on without a copy."""
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=axis)
+    """Join the same column of several shards along the lane axis, read-only; a single part needs no copy."""
+    joined = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=axis)
+    joined.flags.writeable = False
+    return joined

@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-TARGETS = ("packet", "values", "errors", "request_frame", "response_frame", "describe")
+TARGETS = ("packet", "values", "errors", "request_frame", "response_frame", "describe", "sequences")
 
 
 def _say(line: str) -> None:

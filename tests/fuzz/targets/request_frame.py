@@ -12,7 +12,7 @@ from typing import Any
 from openenv_grpc.codec import frame as frames
 from openenv_grpc.errors import ERRORS, from_status
 from openenv_grpc.session.packet import FAILED, Packet
-from openenv_grpc.session.shard import Lane, ShardCore
+from openenv_grpc.session.shard import ShardCore
 from openenv_grpc.specs import AutoresetMode, Limits
 from tests.fuzz.environments import BareEnvironment, TameEnvironment
 from tests.fuzz.source import Source
@@ -36,11 +36,8 @@ def one_input(data: bytes) -> None:
     source = Source(data)
     index = source.below(len(CONFIGS))
     shard = _shard(index)
-    # The shard's first state for every input, without a new memory: the same input always does the same.
-    first = shard.core
-    lanes = [Lane(lane, CONFIGS[index][0]()) for lane in range(LANES)]
-    core = ShardCore(first._config, lanes, first._writer, shard.alarm, shard.memory.copy_slot)
-    shard.alarm.stop()
+    shard.rewind()  # the same input always does the same
+    core = shard.core
     if not source.flag(8):
         _check(shard, core, Request(seq=1, reset={}).SerializeToString(), 1)
     for turn in range(1 + source.below(4)):
