@@ -80,13 +80,16 @@ def _field_space(spaces: Any, schema: Schema, field: Field, spec: ArraySpec | No
     if spec is None or not field.column or spec.dtype.kind == "c":
         msg = f"gymnasium has no space for {name}; use the records"
         raise Unsupported(msg)
-    if field.kind is Kind.ENUM:
-        numbers = [value.number for value in schema.descriptor.fields_by_name[field.name].enum_type.values]
-        return spaces.Discrete(max(numbers) - min(numbers) + 1, start=min(numbers))
     if spec.dtype.kind == "b":
         return spaces.Discrete(2) if not spec.shape else spaces.MultiBinary(spec.shape)
-    low, high = _range(spec, name)
+    low, high = _range(spec)
     bounded = spec.low is not None and spec.high is not None
+    if field.kind is Kind.ENUM:
+        numbers = [value.number for value in schema.descriptor.fields_by_name[field.name].enum_type.values]
+        low, high, bounded = max(low, min(numbers)), min(high, max(numbers)), True
+    if low > high or low == np.inf or high == -np.inf:
+        msg = f"no {spec.dtype} is within the bounds of {name}"
+        raise Unsupported(msg)
     if not spec.shape and isinstance(low, int) and bounded and _fits_discrete(low, high):
         return spaces.Discrete(int(high - low + 1), start=low)
     return spaces.Box(low, high, spec.shape, spec.dtype.newbyteorder("=").type)
@@ -97,17 +100,9 @@ def _fits_discrete(low: float, high: float) -> bool:
     return _INT64.min <= low and high <= _INT64.max and high - low < _INT64.max
 
 
-def _range(spec: ArraySpec, name: str) -> tuple[float, float]:
-    """The least and the largest number that the column can hold; integers for an integer dtype.
-
-    Raises:
-        Unsupported: There is no number between the bounds.
-    """
-    low, high = _whole(spec) if spec.dtype.kind in "iu" else _real(spec)
-    if low > high or low == np.inf or high == -np.inf:
-        msg = f"no {spec.dtype} is within the bounds of {name}"
-        raise Unsupported(msg)
-    return low, high
+def _range(spec: ArraySpec) -> tuple[float, float]:
+    """The least and the largest number that the column can hold, integers for an integer dtype; (1, 0) for none."""
+    return _whole(spec) if spec.dtype.kind in "iu" else _real(spec)
 
 
 def _whole(spec: ArraySpec) -> tuple[int, int]:

@@ -20,13 +20,13 @@ I64, U64 = np.iinfo(np.int64), np.iinfo(np.uint64)
 INF = math.inf
 
 
-def core(spec: ArraySpec, lanes: int = 3) -> Any:
+def core(spec: ArraySpec, lanes: int = 3, name: str = "a_float64") -> Any:
     """As much of a client's core as spaces need: an action of one field, which has this spec."""
     schema = load().RECORDS.action
-    field = next(field for field in schema.columns if field.name == "a_float64")
-    action = dataclasses.replace(schema, fields=(dataclasses.replace(field, spec=spec),))
+    field = next(field for field in schema.columns if field.name == name)
+    action = dataclasses.replace(schema, fields=(field,))
     return SimpleNamespace(
-        records=SimpleNamespace(action=action), spec=SimpleNamespace(action={"a_float64": spec}), lanes=lanes
+        records=SimpleNamespace(action=action), spec=SimpleNamespace(action={name: spec}), lanes=lanes
     )
 
 
@@ -67,6 +67,13 @@ def test_what_no_space_can_say_is_unsupported(spec: ArraySpec):
     for space in (single_action_space, action_space):
         with pytest.raises(Unsupported, match=r"KitchenAction\.a_float64"):
             space(core(spec))
+
+
+def test_enums_within_their_bounds():
+    assert single_action_space(core(ArraySpec("i4"), name="doneness")) == spaces.Discrete(4, start=-1)
+    assert single_action_space(core(ArraySpec("i4", (), -9, 1), name="doneness")) == spaces.Discrete(3, start=-1)
+    with pytest.raises(Unsupported, match=r"KitchenAction\.doneness"):
+        single_action_space(core(ArraySpec("i4", (), 3, 9), name="doneness"))
 
 
 def test_spaces_that_would_fill_the_memory():

@@ -14,7 +14,18 @@ import sys
 import tempfile
 from pathlib import Path
 
-TARGETS = ("packet", "values", "errors", "request_frame", "response_frame", "describe", "sequences")
+TARGETS = (
+    "packet",
+    "values",
+    "errors",
+    "records",
+    "columns",
+    "request_frame",
+    "response_frame",
+    "describe",
+    "spaces",
+    "sequences",
+)
 
 
 def _say(line: str) -> None:

@@ -62,6 +62,11 @@ class Shard:
         self.core, self.memory, self._slot = core, memory, 0
         self._cls, self._writer = cls, core._writer
 
+    @property
+    def in_columns(self) -> bool:
+        """Whether answers are columns."""
+        return self._writer.in_columns
+
     def rewind(self) -> None:
         """Begin again, with new environments in the old memory: much cheaper than another shard."""
         config, copy_slot = self.core._config, self.memory.copy_slot

@@ -214,6 +214,15 @@ def test_a_column_that_cannot_be(shape: list[int]):
     assert "pixels" in str(caught.value.field)
 
 
+@pytest.mark.parametrize(("column", "shape"), [(0, [2]), (1, [1]), (2, []), (2, [2, 2])], ids=str)
+def test_a_column_of_another_shape_than_the_messages(column: int, shape: list[int]):
+    def change(response: Any) -> None:
+        response.open.spec.observation[column].shape[:] = shape
+
+    with pytest.raises(MalformedFrame, match=r"open\.spec\.\w+: the \.proto says"):
+        opened(Pair(BareEnvironment), change)
+
+
 @pytest.mark.parametrize("shape", [[0, 2**40], [2**20, 0, 2**20], [2**14, 2**14, 2, 0]], ids=str)
 def test_an_axis_of_zero_makes_the_others_no_shorter(shape: list[int]):
     def change(response: Any) -> None:
