@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -66,10 +67,13 @@ def number(source: Source, spec: ArraySpec) -> Any:
 
 def whole(spec: ArraySpec) -> tuple[int, int]:
     """The integers that a spec allows; the second is less than the first when there are none."""
-    info = np.iinfo(spec.dtype)
+    info = _iinfo(spec.dtype)
     low = info.min if spec.low is None else max(info.min, spec.low)
     high = info.max if spec.high is None else min(info.max, spec.high)
     return (math.ceil(low), math.floor(high)) if low <= info.max and high >= info.min else (1, 0)
+
+
+_iinfo = functools.cache(np.iinfo)
 
 
 def array(source: Source, spec: ArraySpec, shape: tuple[int, ...]) -> Any:
@@ -82,4 +86,7 @@ def array(source: Source, spec: ArraySpec, shape: tuple[int, ...]) -> Any:
         return found
     if dtype.kind in "iu":
         return np.clip(found, *whole(spec))
-    return np.clip(np.nan_to_num(found, nan=1.0), *bounds(spec, dtype))
+    low, high = bounds(spec, dtype)
+    found = np.where(found == found, found, dtype.type(1))  # NaN is within no bounds
+    found = found if low is None else np.maximum(found, dtype.type(low))
+    return found if high is None else np.minimum(found, dtype.type(high))

@@ -68,8 +68,9 @@ class Shard:
         return self._writer.in_columns
 
     def rewind(self) -> None:
-        """Begin again, with new environments in the old memory: much cheaper than another shard."""
+        """Begin again, with new environments and the old memory, empty: much cheaper than another shard."""
         config, copy_slot = self.core._config, self.memory.copy_slot
+        self.memory.map[:] = bytes(len(self.memory.map))
         self.alarm = FakeAlarm()
         self.lanes[:] = [Lane(lane.index, self._cls()) for lane in self.lanes]
         self.core = ShardCore(config, self.lanes, self._writer, self.alarm, copy_slot)
