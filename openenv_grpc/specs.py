@@ -69,7 +69,8 @@ class ArraySpec:
         """Normalise and check.
 
         Raises:
-            InvalidArgument: Not a numeric or bool dtype, a shape that cannot be, or bounds in the wrong order.
+            InvalidArgument: Not a numeric or bool dtype, a shape that cannot be, or bounds that are NaN or in the
+                wrong order.
         """
         kind = np.dtype(dtype).newbyteorder("<")
         if kind.kind not in "biufc" or kind.itemsize > 16 or kind == np.dtype(np.longdouble):
@@ -78,6 +79,10 @@ class ArraySpec:
         if len(shape) > MAX_AXES or any(axis < -1 for axis in shape):
             msg = f"{shape} is not a shape of at most {MAX_AXES} axes"
             raise InvalidArgument(msg, field="shape")
+        for name, bound in (("low", low), ("high", high)):
+            if bound is not None and bound != bound:
+                msg = "NaN is no bound: every comparison with it is false"
+                raise InvalidArgument(msg, field=name)
         if low is not None and high is not None and not low <= high:
             msg = f"low {low} is not at most high {high}"
             raise InvalidArgument(msg, field="low")

@@ -9,7 +9,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 
-from openenv_grpc.codec.describe import records_of, server_from_message
+from openenv_grpc.codec.describe import records_of, server_from_message, structure_of
 from openenv_grpc.codec.schema import structure
 from openenv_grpc.errors import (
     InvalidArgument,
@@ -134,8 +134,7 @@ def agree(server: ServerSpec, typed: RecordSet | None) -> RecordSet:
         return records_of(server.environment)
     if typed.spec_hash == server.environment.spec_hash:
         return typed
-    theirs = _lines(records_of(server.environment))
-    ours = _lines(typed)
+    theirs, ours = set(structure_of(server.environment)), _lines(typed)
     differences = [f"server only: {line}" for line in theirs - ours] + [
         f"client only: {line}" for line in ours - theirs
     ]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from openenv_grpc.codec.arrays import bounds
+from openenv_grpc.codec.describe import MAX_ARRAY_BYTES
 from openenv_grpc.codec.schema import Kind
 from openenv_grpc.errors import Unsupported
 
@@ -13,6 +16,9 @@ if TYPE_CHECKING:
     from openenv_grpc.codec.schema import Field, Schema
     from openenv_grpc.session.client import ClientCore
     from openenv_grpc.specs import ArraySpec
+
+
+_INT64 = np.iinfo(np.int64)
 
 
 def single_action_space(core: ClientCore) -> Any:
@@ -27,12 +33,12 @@ def single_observation_space(core: ClientCore) -> Any:
 
 def action_space(core: ClientCore) -> Any:
     """All lanes' actions."""
-    return _batched(single_action_space(core), core.lanes)
+    return _batched(core.records.action, core.spec.action, core.lanes)
 
 
 def observation_space(core: ClientCore) -> Any:
     """All lanes' observations."""
-    return _batched(single_observation_space(core), core.lanes)
+    return _batched(core.records.observation, core.spec.observation, core.lanes)
 
 
 def _gymnasium() -> Any:
@@ -44,40 +50,74 @@ def _gymnasium() -> Any:
     return gymnasium
 
 
-def _batched(space: Any, lanes: int) -> Any:
-    _gymnasium()
+def _batched(schema: Schema, specs: dict[str, ArraySpec], lanes: int) -> Any:
+    space = _space(schema, specs, lanes)
     from gymnasium.vector.utils import batch_space
 
     return batch_space(space, lanes)
 
 
-def _space(schema: Schema, specs: dict[str, ArraySpec]) -> Any:
+def _space(schema: Schema, specs: dict[str, ArraySpec], lanes: int = 1) -> Any:
+    """The space of one of so many lanes.
+
+    Raises:
+        Unsupported: Gymnasium is missing, has no space for a field, or would need too much memory for it.
+    """
     spaces = _gymnasium().spaces
     present = [field for field in schema.fields if not (field.column and specs[field.name].absent)]
+    size = lanes * sum(specs[field.name].nbytes for field in present if field.column)
+    if size > MAX_ARRAY_BYTES:  # a Box holds its bounds element by element
+        msg = f"the spaces of {schema.full_name} would hold {size} bytes, at most {MAX_ARRAY_BYTES} are allowed"
+        raise Unsupported(msg)
     found = {field.attr: _field_space(spaces, schema, field, specs.get(field.name)) for field in present}
     return next(iter(found.values())) if len(found) == 1 else spaces.Dict(found)
 
 
 def _field_space(spaces: Any, schema: Schema, field: Field, spec: ArraySpec | None) -> Any:
+    name = f"{schema.full_name}.{field.name}"
     if field.single and field.kind is Kind.TEXT:
         return spaces.Text(max_length=1 << 16, min_length=0)
-    if spec is None or not field.column:
-        msg = f"gymnasium has no space for {schema.full_name}.{field.name}; use the records"
+    if spec is None or not field.column or spec.dtype.kind == "c":
+        msg = f"gymnasium has no space for {name}; use the records"
         raise Unsupported(msg)
-    if field.kind is Kind.ENUM:
-        numbers = [value.number for value in schema.descriptor.fields_by_name[field.name].enum_type.values]
-        return spaces.Discrete(max(numbers) - min(numbers) + 1, start=min(numbers))
-    bounded = spec.low is not None and spec.high is not None
-    if not spec.shape and spec.dtype.kind in "iu" and bounded:
-        return spaces.Discrete(int(spec.high) - int(spec.low) + 1, start=int(spec.low))  # type: ignore[arg-type]
     if spec.dtype.kind == "b":
         return spaces.Discrete(2) if not spec.shape else spaces.MultiBinary(spec.shape)
     low, high = _range(spec)
+    bounded = spec.low is not None and spec.high is not None
+    if field.kind is Kind.ENUM:
+        numbers = [value.number for value in schema.descriptor.fields_by_name[field.name].enum_type.values]
+        low, high, bounded = max(low, min(numbers)), min(high, max(numbers)), True
+    if low > high or low == np.inf or high == -np.inf:
+        msg = f"no {spec.dtype} is within the bounds of {name}"
+        raise Unsupported(msg)
+    if not spec.shape and isinstance(low, int) and bounded and _fits_discrete(low, high):
+        return spaces.Discrete(int(high - low + 1), start=low)
     return spaces.Box(low, high, spec.shape, spec.dtype.newbyteorder("=").type)
 
 
+def _fits_discrete(low: float, high: float) -> bool:
+    """Whether gymnasium can count the numbers from low to high: it does so in 64 bits."""
+    return _INT64.min <= low and high <= _INT64.max and high - low < _INT64.max
+
+
 def _range(spec: ArraySpec) -> tuple[float, float]:
-    if spec.dtype.kind in "iu":
-        info = np.iinfo(spec.dtype)
-        return (info.min if spec.low is None else int(spec.low)), (info.max if spec.high is None else int(spec.high))
-    return (-np.inf if spec.low is None else spec.low), (np.inf if spec.high is None else spec.high)
+    """The least and the largest number that the column can hold, integers for an integer dtype; (1, 0) for none."""
+    return _whole(spec) if spec.dtype.kind in "iu" else _real(spec)
+
+
+def _whole(spec: ArraySpec) -> tuple[int, int]:
+    """Bounds come as any float, infinities among them: what the dtype holds goes first, then they are rounded."""
+    info = np.iinfo(spec.dtype)
+    low = -math.inf if spec.low is None else spec.low
+    high = math.inf if spec.high is None else spec.high
+    if low > info.max or high < info.min:
+        return 1, 0
+    return (
+        int(info.min) if low <= info.min else math.ceil(low),
+        int(info.max) if high >= info.max else math.floor(high),
+    )
+
+
+def _real(spec: ArraySpec) -> tuple[float, float]:
+    low, high = bounds(spec, spec.dtype)
+    return -np.inf if low is None else low, np.inf if high is None else high

@@ -112,8 +112,8 @@ def check_bounds(array: NDArray[Any], spec: ArraySpec) -> None:
     raise InvalidArgument(msg)
 
 
-def cast(value: Any, spec: ArraySpec, *, lead: tuple[int, ...] = ()) -> NDArray[Any]:
-    """A caller's value as an array of the spec's dtype and of shape `lead + spec.shape`.
+def cast(value: Any, spec: ArraySpec, *, lead: tuple[int, ...] = (), any_shape: bool = False) -> NDArray[Any]:
+    """A caller's value as an array of the spec's dtype and of shape `lead + spec.shape`, or of any shape at all.
 
     Integers may change width where every value fits; a change of kind that loses something (float to int, complex to
     float) is refused. An axis of -1 in the spec accepts any length.
@@ -124,7 +124,7 @@ def cast(value: Any, spec: ArraySpec, *, lead: tuple[int, ...] = ()) -> NDArray[
     array = value if isinstance(value, np.ndarray) else _as_array(value, spec)
     if array.dtype != spec.dtype:
         array = _convert(array, spec)
-    want = lead + spec.shape
+    want = array.shape if any_shape else lead + spec.shape
     if len(array.shape) != len(want) or any(b not in (-1, a) for a, b in zip(array.shape, want, strict=True)):
         msg = f"shape {array.shape}, expected {want}"
         raise InvalidArgument(msg)
@@ -142,9 +142,25 @@ def _as_array(value: Any, spec: ArraySpec) -> NDArray[Any]:
         msg = f"dtype {array.dtype}, expected {spec.dtype}"
         raise InvalidArgument(msg)
     kind = spec.dtype.kind
-    if array.size == 0 or (kind == "f" and array.dtype.kind in "iuf") or (kind == "c" and array.dtype.kind in "iufc"):
+    if array.size == 0:
+        return np.empty(array.shape, spec.dtype)
+    if array.dtype.kind == "f" and kind in "iu":
+        return _integers(value, array)
+    if (kind == "f" and array.dtype.kind in "iuf") or (kind == "c" and array.dtype.kind in "iufc"):
         return _narrow(array, spec.dtype)
     return array
+
+
+def _integers(value: Any, floats: NDArray[Any]) -> NDArray[Any]:
+    """Integers of which some need uint64 and some do not: numpy makes floats of such a list, and loses digits."""
+    items = np.array(value, object)
+    whole = all(isinstance(item, int | np.integer) and not isinstance(item, bool) for item in items.flat)
+    if not whole:
+        return floats
+    if min(items.flat) < 0 or max(items.flat) >= 1 << 64:
+        msg = "a value does not fit into 64 bits"
+        raise InvalidArgument(msg)
+    return items.astype(np.uint64)
 
 
 def _narrow(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -214,5 +230,7 @@ def from_message(message: array_pb2.Array) -> NDArray[Any]:
 
 
 def stack(parts: Sequence[NDArray[Any]], axis: int) -> NDArray[Any]:
-    """Join the same column of several shards along the lane axis; a single part is passed on without a copy."""
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=axis)
+    """Join the same column of several shards along the lane axis, read-only; a single part needs no copy."""
+    joined = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=axis)
+    joined.flags.writeable = False
+    return joined

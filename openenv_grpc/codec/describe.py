@@ -6,7 +6,9 @@ them is opened or imported.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import math
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool
@@ -15,6 +17,7 @@ from google.protobuf.message_factory import GetMessageClass
 from openenv_grpc.codec import values
 from openenv_grpc.codec.arrays import NUMBERS, dtype_of
 from openenv_grpc.codec.records import RecordSet
+from openenv_grpc.codec.schema import hash_of, structure
 from openenv_grpc.errors import OpenEnvError, ProtocolMismatch, SpecMismatch
 from openenv_grpc.specs import (
     ArraySpec,
@@ -30,13 +33,14 @@ from openenv_grpc.specs import (
 from openenv_grpc.v1 import environment_pb2, spec_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from google.protobuf.descriptor import FileDescriptor
 
 _OPTION_TYPES = list(OptionType)  # in the order of the wire's OptionType
 MAX_DESCRIPTOR_BYTES = 4 << 20
-MAX_ARRAY_BYTES = 1 << 40
+MAX_ARRAY_BYTES = 256 << 20
+"""The most that one row of a column may take: a client receives no larger message."""
 
 
 def columns_to_message(specs: dict[str, ArraySpec], target: Any) -> None:
@@ -59,8 +63,9 @@ def columns_from_message(columns: Iterable[spec_pb2.ColumnSpec]) -> dict[str, Ar
             spec = ArraySpec(dtype_of(column.dtype), tuple(column.shape), low, high)
         except OpenEnvError as error:
             raise SpecMismatch(str(error), field=column.name) from None
-        if spec.nbytes > MAX_ARRAY_BYTES or any(axis > MAX_ARRAY_BYTES for axis in spec.shape):
-            msg = f"an array of shape {spec.shape} is too large"
+        # An axis of zero makes the array empty, not the others harmless: numpy multiplies them all the same.
+        if math.prod(axis or 1 for axis in spec.shape) * spec.dtype.itemsize > MAX_ARRAY_BYTES:
+            msg = f"an array of shape {spec.shape} is too large, at most {MAX_ARRAY_BYTES} bytes are allowed"
             raise SpecMismatch(msg, field=column.name)
         specs[column.name] = spec
     return specs
@@ -181,22 +186,48 @@ def records_of(spec: EnvironmentSpec) -> RecordSet:
     Raises:
         ProtocolMismatch: The descriptor set is too large, broken, or lacks the messages it should hold.
     """
+    with _reading_descriptors():
+        records = RecordSet([GetMessageClass(root) for root in _roots(spec)])
+    _check_hash(spec, records.spec_hash)
+    return records
+
+
+def structure_of(spec: EnvironmentSpec) -> list[str]:
+    """What a server says about its messages, one line per field; much cheaper than their records.
+
+    Raises:
+        ProtocolMismatch: As `records_of`.
+    """
+    with _reading_descriptors():
+        lines = [line for root in _roots(spec) for line in structure(root)]
+    _check_hash(spec, hash_of(lines))
+    return lines
+
+
+def _roots(spec: EnvironmentSpec) -> list[Any]:
+    """Descriptors of action, observation and state, in a pool of their own."""
     if len(spec.descriptor_set) > MAX_DESCRIPTOR_BYTES:
         msg = f"{len(spec.descriptor_set)} bytes are too many"
         raise ProtocolMismatch(msg, field="descriptor_set")
-    names = (spec.action_message, spec.observation_message, spec.state_message)
     pool = descriptor_pool.DescriptorPool()
+    for file in descriptor_pb2.FileDescriptorSet.FromString(spec.descriptor_set).file:
+        pool.Add(file)
+    names = (spec.action_message, spec.observation_message, spec.state_message)
+    return [pool.FindMessageTypeByName(name) for name in names]
+
+
+@contextlib.contextmanager
+def _reading_descriptors() -> Iterator[None]:
     try:
-        for file in descriptor_pb2.FileDescriptorSet.FromString(spec.descriptor_set).file:
-            pool.Add(file)
-        roots = [pool.FindMessageTypeByName(name) for name in names]
-        records = RecordSet([GetMessageClass(root) for root in roots])
+        yield
     except OpenEnvError:
         raise
     except Exception as error:  # protobuf raises TypeError, KeyError, DecodeError, … on hostile descriptors
         msg = f"the server's description is broken: {error}"
         raise ProtocolMismatch(msg, field="descriptor_set") from error
-    if records.spec_hash != spec.spec_hash:
+
+
+def _check_hash(spec: EnvironmentSpec, found: str) -> None:
+    if found != spec.spec_hash:
         msg = "it is not the hash of the messages described"
         raise ProtocolMismatch(msg, field="spec_hash")
-    return records

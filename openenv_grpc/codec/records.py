@@ -204,7 +204,8 @@ class RecordSet:
                 raise error.under(str(key)) from None
 
     def _set_list(self, message: Message, field: Field, value: Any) -> None:
-        if isinstance(value, str | bytes) or not isinstance(value, Sequence | np.ndarray):
+        listed = value.ndim > 0 if isinstance(value, np.ndarray) else isinstance(value, Sequence)
+        if not listed or isinstance(value, str | bytes):
             msg = f"expected a list, got {type(value).__name__}"
             raise InvalidArgument(msg)
         target = getattr(message, field.name)

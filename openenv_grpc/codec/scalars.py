@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import struct
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +22,7 @@ _FLOATS = {4: struct.Struct("<f"), 8: struct.Struct("<d")}
 
 def cast(value: Any, spec: ArraySpec, field: Field) -> Any:
     """An array checked against its spec; a field whose number of axes is open accepts any shape."""
-    if field.any_shape and spec is field.spec:
-        spec = dataclasses.replace(spec, shape=np.shape(value))
-    return arrays.cast(value, spec)
+    return arrays.cast(value, spec, any_shape=field.any_shape and spec is field.spec)
 
 
 def number(value: Any, spec: ArraySpec) -> Any:

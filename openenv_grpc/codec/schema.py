@@ -23,7 +23,7 @@ from openenv_grpc.specs import ArraySpec
 from openenv_grpc.v1 import array_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 
 ARRAY = "openenv_grpc.v1.Array"
@@ -243,10 +243,14 @@ def reachable(descriptor: Any) -> dict[str, Any]:
 
 def spec_hash(*roots: Any) -> str:
     """Hash over the structure of messages: full names, numbers, names, types, rules. Comments do not count."""
+    return hash_of(line for root in roots for line in structure(root))
+
+
+def hash_of(lines: Iterable[str]) -> str:
+    """The hash of structures that are at hand already."""
     digest = hashlib.sha256()
-    for root in roots:
-        for line in structure(root):
-            digest.update(line.encode() + b"\n")
+    for line in lines:
+        digest.update(line.encode() + b"\n")
     return digest.hexdigest()
 
 

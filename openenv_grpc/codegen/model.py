@@ -6,7 +6,6 @@ The rules are those of `openenv_grpc.codec.schema`, which reads the same message
 from __future__ import annotations
 
 import keyword
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -172,8 +171,6 @@ def _spec(entry: Entry, kind: Type, rule: array_pb2.FieldRule) -> ArraySpec | No
         if low is not None or high is not None:
             entry.refuse("only numbers and arrays have bounds")
         return None
-    if any(bound is not None and math.isnan(bound) for bound in (low, high)):
-        entry.refuse("nan is no bound")
     try:
         return ArraySpec(kind.dtype, tuple(rule.shape), low, high)
     except OpenEnvError as error:

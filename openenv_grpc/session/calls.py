@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from openenv_grpc.codec import frame as frames
 from openenv_grpc.codec import values
-from openenv_grpc.errors import InvalidArgument, MalformedFrame, OpenEnvError
+from openenv_grpc.codec.schema import resolve
+from openenv_grpc.errors import InvalidArgument, MalformedFrame, OpenEnvError, SpecMismatch
 from openenv_grpc.specs import PROTOCOL_REVISION, AutoresetMode, SessionSpec
 from openenv_grpc.v1 import session_pb2
 
@@ -118,7 +119,7 @@ def check_shards(shards: Sequence[range], lanes: int) -> None:
 
 
 def check_spec(records: RecordSet, spec: SessionSpec) -> None:
-    """The server's columns must be those of the messages, with their dtypes, so that what it sends fits the types.
+    """The server's columns must be those of the messages, dtypes and shapes, so that what it sends fits the types.
 
     Raises:
         MalformedFrame: They are not.
@@ -128,7 +129,7 @@ def check_spec(records: RecordSet, spec: SessionSpec) -> None:
         if {name: column.dtype for name, column in columns.items()} != expected or list(columns) != list(expected):
             msg = f"the columns are not those of {schema.full_name}"
             raise MalformedFrame(msg, field="open.spec")
-        for name, column in columns.items():
-            if -1 in column.shape:
-                msg = "an axis is open"
-                raise MalformedFrame(msg, field=f"open.spec.{name}")
+        try:
+            resolve(schema, columns, "open.spec")
+        except SpecMismatch as error:
+            raise MalformedFrame(error.message, field=error.field) from None

@@ -251,9 +251,7 @@ class TransitionReader:
         arrays = [part.columns[name] for part in parts]
         if chunk:
             arrays = [array.reshape(chunk, len(array) // chunk, *array.shape[1:]) for array in arrays]
-        joined = stack(arrays, 1 if chunk else 0)
-        joined.flags.writeable = False
-        return joined
+        return stack(arrays, 1 if chunk else 0)
 
     def _columns_of(self, columns: Mapping[str, NDArray[Any]], rest: Sequence[Mapping[str, Any]]) -> Any:
         fields: dict[str, Any] = {field.attr: columns[field.name] for field in self._columns}

@@ -111,6 +111,10 @@ REFUSED = {
     "float too large": ([1e300], ArraySpec("f4", (1,)), "does not fit into float32"),
     "int too large for a float": ([100_000], ArraySpec("f2", (1,)), "does not fit into float16"),
     "float too large for complex": ([1e300], ArraySpec("c8", (1,)), "does not fit into complex64"),
+    "large and small": ([1 << 63, 1], ArraySpec("i8", (2,)), "does not fit into int64"),
+    "large and negative": ([1 << 63, -1], ArraySpec("u8", (2,)), "does not fit into 64 bits"),
+    "large and real": ([1 << 63, 0.5], ArraySpec("u8", (2,)), "dtype float64, expected uint64"),
+    "empty and complex": (np.empty(0, complex), ArraySpec("i8", (0,)), "dtype complex128, expected int64"),
     "beyond 64 bits": ([1 << 70], ArraySpec("i8", (1,)), "dtype object"),
     "text": ("abc", ArraySpec("i8", ()), "dtype <U3"),
     "ragged": ([[1], [1, 2]], ArraySpec("i8", (2, 2)), "not an array of int64"),
@@ -160,3 +164,9 @@ def test_view_shares_memory_and_is_as_writable_as_its_buffer() -> None:
     assert not found.flags.writeable
     assert found.tolist() == [[0, 1, 2], [3, 4, 5]]
     assert arrays.view(bytearray(data), np.dtype("<f4"), (2, 3), 64).flags.writeable
+
+
+def test_integers_of_which_numpy_would_make_floats() -> None:
+    found = arrays.cast([[(1 << 64) - 1, 1], [0, 1 << 63]], ArraySpec("u8", (2, 2)))
+    assert found.dtype == np.uint64
+    assert found.tolist() == [[(1 << 64) - 1, 1], [0, 1 << 63]]

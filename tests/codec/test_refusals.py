@@ -114,6 +114,7 @@ def test_record_and_message_of_another_type(records: RecordSet, kitchen: ModuleT
 
 WRONG_STATE = {
     "text for a list": ("texts", "abc", "texts", "expected a list, got str"),
+    "number in numpy for a list": ("s32s", np.array(1), "s32s", "expected a list, got ndarray"),
     "set for a list": ("flags", {True}, "flags", "expected a list, got set"),
     "list for a map": ("of_double", [1.0], "of_double", "expected a mapping, got list"),
     "wrong item": ("s32s", [1, "2"], "s32s.1", "expected int32, got str"),
@@ -135,6 +136,12 @@ def test_wrong_field_inside(records: RecordSet, field: str, value: Any, path: st
     with pytest.raises(InvalidArgument, match=complaint) as caught:
         records.encode(STATE, neutral(records, STATE) | {field: value})
     assert caught.value.field == path
+
+
+@pytest.mark.parametrize("value", [[[1], [1, 2]], [np.zeros(1), np.zeros(2)]], ids=["lists", "arrays"])
+def test_ragged_values_where_the_shape_is_open(records: RecordSet, value: Any) -> None:
+    with pytest.raises(InvalidArgument, match="view: not an array of uint8"):
+        records.encode(OBSERVATION, neutral(records, OBSERVATION) | {"view": value})
 
 
 def test_two_members_of_a_oneof(records: RecordSet) -> None:

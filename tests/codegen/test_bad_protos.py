@@ -55,7 +55,7 @@ FIELDS = {
     "bounds on a text": (f"string a = 1 [{RULE}.low = 3];", "only numbers and arrays have bounds"),
     "bounds on a message": (f"BadState a = 1 [{RULE}.high = 3];", "only numbers and arrays have bounds"),
     "bounds in the wrong order": (f"int32 a = 1 [{RULE} = {{low: 2, high: 1}}];", "low 2.0 is not at most high 1.0"),
-    "nan as a bound": (f"double a = 1 [{RULE}.low = nan];", "nan is no bound"),
+    "nan as a bound": (f"double a = 1 [{RULE}.low = nan];", "NaN is no bound"),
     "axis below -1": (f"{ARRAY} a = 1 [{RULE} = {{dtype: DTYPE_INT8, shape: [-2]}}];", "is not a shape"),
     "name of a class attribute": ("int32 MESSAGE = 1;", "cannot name a field of a Python record"),
     "mangled name": ("int32 __a = 1;", "cannot name a field of a Python record"),

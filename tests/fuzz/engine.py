@@ -11,6 +11,7 @@ MEMORY bytes gets a MemoryError; one that kills the process lies in `current`, w
 from __future__ import annotations
 
 import argparse
+import gc
 import hashlib
 import importlib
 import json
@@ -160,6 +161,10 @@ def main() -> None:
             target = load(arguments.target)
     else:
         target = load(arguments.target)
+    for path in corpus_of(arguments.target)[:1]:
+        target(path.read_bytes())  # which builds what is built once
+    gc.freeze()  # that is no garbage: it need not be looked at again and again
+    gc.set_threshold(20_000)
     watch = Watch(target, arguments.directory, arguments.seconds, arguments.inputs)
     signal.signal(signal.SIGVTALRM, watch.tick)
     signal.setitimer(signal.ITIMER_VIRTUAL, 1, 1)

@@ -14,7 +14,18 @@ import sys
 import tempfile
 from pathlib import Path
 
-TARGETS = ("packet", "values", "errors", "request_frame", "response_frame", "describe")
+TARGETS = (
+    "packet",
+    "values",
+    "errors",
+    "records",
+    "columns",
+    "request_frame",
+    "response_frame",
+    "describe",
+    "spaces",
+    "sequences",
+)
 
 
 def _say(line: str) -> None:
@@ -46,16 +57,18 @@ def run_target(name: str, directory: Path, seconds: float, inputs: int, engine: 
 def main() -> int:
     """Fuzz the targets that the command line names."""
     parser = argparse.ArgumentParser(prog="scripts/fuzz", description="Fuzz the wire.")
-    parser.add_argument("--minutes", type=float, default=1.0, help="for each target (default: 1)")
-    parser.add_argument("--inputs", type=int, default=1 << 62, help="at most, for each target")
+    parser.add_argument("--minutes", type=float, help="for each target (default: 1, unless --inputs says when to end)")
+    parser.add_argument("--inputs", type=int, help="at most, for each target")
     parser.add_argument("--target", action="append", choices=TARGETS, help="may be repeated (default: all)")
     parser.add_argument("--engine", choices=("random", "atheris"), default="random", help="default: random")
     parser.add_argument("--seed", type=int, default=1, help="other seeds make other inputs (default: 1)")
     given = parser.parse_args()
+    minutes = given.minutes or (1 if given.inputs is None else 1 << 20)
+    inputs = 1 << 62 if given.inputs is None else given.inputs
     directory = Path(tempfile.mkdtemp(prefix="openenv-fuzz-"))
     _say(f"Findings go to {directory}")
     found = [
-        run_target(name, directory / name, given.minutes * 60, given.inputs, given.engine, given.seed)
+        run_target(name, directory / name, minutes * 60, inputs, given.engine, given.seed)
         for name in given.target or TARGETS
     ]
     return 1 if any(found) else 0

@@ -40,8 +40,10 @@ class Source:
 
     def below(self, bound: int) -> int:
         """A number from 0 to bound - 1."""
-        size = 1 if bound <= 256 else 2 if bound <= 1 << 16 else 8
-        return int.from_bytes(self.take(size), "little") % bound
+        if bound > 256:
+            return int.from_bytes(self.take(2 if bound <= 1 << 16 else 8), "little") % bound
+        self.at += 1  # the most frequent of all choices
+        return self.data[self.at - 1] % bound if self.at <= len(self.data) else 0
 
     def flag(self, one_in: int = 2) -> bool:
         """True once in so many bytes; False behind the end."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -56,7 +58,23 @@ class Shard:
         core: ShardCore
         memory: Memory
         core, memory, self.opened = open_shard(cls, assignment, opening, self.lanes, self.alarm)
+        os.close(memory.fd)  # the server's, if there were one
         self.core, self.memory, self._slot = core, memory, 0
+        self._cls, self._writer = cls, core._writer
+
+    @property
+    def in_columns(self) -> bool:
+        """Whether answers are columns."""
+        return self._writer.in_columns
+
+    def rewind(self) -> None:
+        """Begin again, with new environments and the old memory, empty: much cheaper than another shard."""
+        config, copy_slot = self.core._config, self.memory.copy_slot
+        self.memory.map[:] = bytes(len(self.memory.map))
+        self.alarm = FakeAlarm()
+        self.lanes[:] = [Lane(lane.index, self._cls()) for lane in self.lanes]
+        self.core = ShardCore(config, self.lanes, self._writer, self.alarm, copy_slot)
+        self._slot = 0
 
     def handle(self, frame: bytes) -> bytes:
         """Answer one request, in the other slot each time as the server does."""
@@ -105,11 +123,18 @@ class Pair:
         for first, count in parts:
             answer.open.shards.add(first_lane=first, lanes=count)
         vector = lanes > 1 if vector is None else vector
-        self.client = ClientCore(
-            records, capabilities_of(cls), request, frames.encode(answer), vector=vector, max_message_bytes=MAX
-        )
+        data, capabilities = frames.encode(answer), capabilities_of(cls)
+        self._make = functools.partial(ClientCore, records, capabilities, request, data, vector=vector)
+        self.client = self._make(max_message_bytes=MAX)
         self.sent: list[bytes] = []
         self.received: list[bytes] = []
+
+    def rewind(self) -> None:
+        """Begin again, with new environments, which are built without options."""
+        for shard in self.shards:
+            shard.rewind()
+        self.client = self._make(max_message_bytes=MAX)
+        self.sent, self.received = [], []
 
     @property
     def environments(self) -> list[Any]:

@@ -59,6 +59,14 @@ def test_same_step_resets_at_once_and_hands_over_the_last_observation():
     assert pair.step([1, 1, 0, 2]).observation.position.tolist() == [1, 2, 2, 2]
 
 
+@pytest.mark.parametrize("shards", [1, 2])
+def test_last_observations_are_read_only_like_all_others(shards: int):
+    pair = Pair(BareEnvironment, lanes=2, shards=shards, mode=SAME, goal=3)
+    pair.reset(seed=[0, 0])
+    final = pair.step([3, 3]).final_observation
+    assert not any(column.flags.writeable for column in (final.position, final.steps, final.pixels))
+
+
 def test_same_step_hands_over_text_lists_and_infos():
     pair = Pair(ProbeEnvironment, lanes=2, mode=SAME)
     pair.reset()

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openenv_grpc.codec import frame as frames
-from openenv_grpc.errors import MalformedFrame, OpenEnvError, RemoteError, SessionLost
+from openenv_grpc.errors import MalformedFrame, OpenEnvError, RemoteError, SessionLost, SpecMismatch
 from openenv_grpc.session.calls import OpenRequest
 from openenv_grpc.session.client import ClientCore
 from openenv_grpc.specs import AutoresetMode, Capabilities
@@ -203,7 +203,7 @@ def test_shards_that_do_not_cover_the_lanes(shards: list[tuple[int, int]]):
     assert caught.value.field == "open.shards"
 
 
-@pytest.mark.parametrize("shape", [[2**63], [2**62, 2**62], [1] * 40, [2**64 - 1]], ids=str)
+@pytest.mark.parametrize("shape", [[2**63], [2**62, 2**62], [1] * 40, [2**64 - 1], [1 << 29]], ids=str)
 def test_a_column_that_cannot_be(shape: list[int]):
     def change(response: Any) -> None:
         del response.open.spec.observation[2].shape[:]
@@ -212,6 +212,33 @@ def test_a_column_that_cannot_be(shape: list[int]):
     with pytest.raises(OpenEnvError) as caught:
         opened(Pair(BareEnvironment), change)
     assert "pixels" in str(caught.value.field)
+
+
+@pytest.mark.parametrize(("column", "shape"), [(0, [2]), (1, [1]), (2, []), (2, [2, 2])], ids=str)
+def test_a_column_of_another_shape_than_the_messages(column: int, shape: list[int]):
+    def change(response: Any) -> None:
+        response.open.spec.observation[column].shape[:] = shape
+
+    with pytest.raises(MalformedFrame, match=r"open\.spec\.\w+: the \.proto says"):
+        opened(Pair(BareEnvironment), change)
+
+
+@pytest.mark.parametrize("shape", [[0, 2**40], [2**20, 0, 2**20], [2**14, 2**14, 2, 0]], ids=str)
+def test_an_axis_of_zero_makes_the_others_no_shorter(shape: list[int]):
+    def change(response: Any) -> None:
+        response.open.spec.observation[2].shape[:] = shape
+
+    with pytest.raises(SpecMismatch, match=r"pixels: .*too large"):
+        opened(Pair(BareEnvironment), change)
+
+
+@pytest.mark.parametrize("name", ["low", "high"])
+def test_a_bound_that_is_no_number(name: str):
+    def change(response: Any) -> None:
+        setattr(response.open.spec.observation[0], name, float("nan"))
+
+    with pytest.raises(SpecMismatch, match=f"position: {name}: NaN is no bound"):
+        opened(Pair(BareEnvironment), change)
 
 
 def test_no_opening_at_all():

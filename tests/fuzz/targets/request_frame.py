@@ -12,8 +12,8 @@ from typing import Any
 from openenv_grpc.codec import frame as frames
 from openenv_grpc.errors import ERRORS, from_status
 from openenv_grpc.session.packet import FAILED, Packet
-from openenv_grpc.session.shard import Lane, ShardCore
-from openenv_grpc.specs import AutoresetMode, Limits
+from openenv_grpc.session.shard import ShardCore
+from openenv_grpc.specs import AutoresetMode, Layout, Limits
 from tests.fuzz.environments import BareEnvironment, TameEnvironment
 from tests.fuzz.source import Source
 from tests.fuzz.spoil import spoil
@@ -23,24 +23,23 @@ from tests.helpers.pair import Pair, Request, Response, Shard
 
 LANES = 2
 LIMITS = Limits(message_bytes=1 << 15, chunk=6)
-CONFIGS = [(cls, mode) for cls in (BareEnvironment, TameEnvironment) for mode in AutoresetMode]
+CONFIGS = [
+    (cls, mode, layout) for layout in Layout for cls in (BareEnvironment, TameEnvironment) for mode in AutoresetMode
+]
 
 
 @functools.cache
 def _shard(index: int) -> Shard:
-    cls, mode = CONFIGS[index]
-    return Pair(cls, LANES, mode=mode, limits=LIMITS).shards[0]
+    cls, mode, layout = CONFIGS[index]
+    return Pair(cls, LANES, mode=mode, layout=layout, limits=LIMITS).shards[0]
 
 
 def one_input(data: bytes) -> None:
     source = Source(data)
     index = source.below(len(CONFIGS))
     shard = _shard(index)
-    # The shard's first state for every input, without a new memory: the same input always does the same.
-    first = shard.core
-    lanes = [Lane(lane, CONFIGS[index][0]()) for lane in range(LANES)]
-    core = ShardCore(first._config, lanes, first._writer, shard.alarm, shard.memory.copy_slot)
-    shard.alarm.stop()
+    shard.rewind()  # the same input always does the same
+    core = shard.core
     if not source.flag(8):
         _check(shard, core, Request(seq=1, reset={}).SerializeToString(), 1)
     for turn in range(1 + source.below(4)):
@@ -73,7 +72,20 @@ def _answer(shard: Shard, packet: Packet) -> Any:
     assert len(data) <= LIMITS.message_bytes
     whole = Response.FromString(data)
     assert frames.decode(data, Response, LIMITS.message_bytes).size == len(whole.payload)
+    if whole.HasField("reset") or whole.HasField("step"):
+        _check_rows(shard, whole.reset if whole.HasField("reset") else whole.step, whole.payload)
     return whole
+
+
+def _check_rows(shard: Shard, answer: Any, payload: bytes) -> None:
+    """In record layout everything is in records; in columns only what is no column."""
+    rows = max(answer.chunk, 1) * (len(answer.lanes) or LANES)
+    in_records = not shard.in_columns
+    whole = in_records or shard.core._config.records.observation.rest
+    assert bool(payload) is not in_records
+    assert len(answer.outcomes) == (rows if in_records else 0)
+    assert len(answer.observations) == (rows if whole else 0)
+    assert len(answer.final_observations) == (len(answer.final_lanes) if whole else 0)
 
 
 def _frame(source: Source, seq: int, index: int) -> bytes:

@@ -14,7 +14,7 @@ from openenv_grpc.codec import frame as frames
 from openenv_grpc.errors import OpenEnvError
 from openenv_grpc.session.calls import Call, OpenRequest
 from openenv_grpc.session.client import ClientCore
-from openenv_grpc.specs import AutoresetMode
+from openenv_grpc.specs import AutoresetMode, Layout
 from openenv_grpc.worker.describe import capabilities_of, records_of
 from tests.fuzz.environments import BareEnvironment, TameEnvironment, blank
 from tests.fuzz.source import Source
@@ -46,30 +46,31 @@ def _call(client: ClientCore, verb: str, bare: bool, lanes: int) -> Call:
 
 
 @functools.cache
-def _answers(index: int) -> tuple[bytes, list[tuple[str, bytes]]]:
-    """What a good server answers: to open, and to each verb."""
+def _answers(index: int) -> tuple[bytes, list[tuple[str, bytes]], dict[str, bytes]]:
+    """What a good server answers: to open, and to each verb; and to each verb in the layout that no one asked for."""
     cls, lanes, mode = CONFIGS[index]
-    pair = Pair(cls, lanes, mode=mode)
+    pair, other = Pair(cls, lanes, mode=mode), Pair(cls, lanes, mode=mode, layout=Layout.RECORDS)
     opening = Response(open=pair.shards[0].opened.open)
     opening.open.shards.add(lanes=lanes)
     opening.open.limits.message_bytes, opening.open.limits.chunk = 1 << 20, 8
     opening.open.limits.in_flight, opening.open.limits.step_time_s = 4, 9
-    answers = []
+    answers, in_records = [], {}
     for verb in VERBS:
         if verb in ("snapshot", "restore") and cls is TameEnvironment:
             continue
         call = _call(pair.client, verb, cls is BareEnvironment, lanes)
         answers.append((verb, pair.exchange(call.frames[0])))
+        in_records[verb] = other.exchange(call.frames[0])
         pair.client.receive(answers[-1][1])
         call.result()
-    return frames.encode(opening), answers
+    return frames.encode(opening), answers, in_records
 
 
 def one_input(data: bytes) -> None:
     source = Source(data)
     index = source.below(len(CONFIGS))
     cls, lanes, mode = CONFIGS[index]
-    opening, answers = _answers(index)
+    opening, answers, in_records = _answers(index)
     request = OpenRequest(lanes=lanes, shards=1, autoreset_mode=mode)
     opening = spoil(source, opening) if source.flag(4) else opening
     records, capabilities = records_of(cls), capabilities_of(cls)
@@ -83,7 +84,7 @@ def one_input(data: bytes) -> None:
         except OpenEnvError:  # what came before ended the session, or an odd opening makes the verb impossible
             continue
         for _ in range(1 + source.flag(16)):
-            client.receive(_spoilt(source, answer))
+            client.receive(_spoilt(source, in_records[verb] if source.flag(16) else answer))
         _read(client, call, verb, lanes)
 
 
