@@ -56,10 +56,7 @@ def dtype_of(number: int) -> np.dtype[Any]:
 
 def view(buffer: Any, dtype: np.dtype[Any], shape: tuple[int, ...], offset: int) -> NDArray[Any]:
     """A view of `shape` elements at `offset` in a buffer, writable when the buffer is. No copy; bounds are checked."""
-    count = math.prod(shape)
-    if count == 0:
-        return np.empty(shape, dtype)
-    return np.frombuffer(buffer, dtype, count, offset).reshape(shape)
+    return np.empty(shape, dtype) if 0 in shape else np.ndarray(shape, dtype, buffer, offset)
 
 
 def read_bools(array: NDArray[Any]) -> None:
