@@ -248,10 +248,7 @@ def spec_hash(*roots: Any) -> str:
 
 def hash_of(lines: Iterable[str]) -> str:
     """The hash of structures that are at hand already."""
-    digest = hashlib.sha256()
-    for line in lines:
-        digest.update(line.encode() + b"\n")
-    return digest.hexdigest()
+    return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
 
 
 def structure(root: Any) -> Iterator[str]:
