@@ -119,13 +119,13 @@ class _SyncSession:
 
     def _send(self, begin: Callable[[], Call]) -> Call:
         with self._mutex:
-            before = self._core.calls
+            before = self._core.numbers
             try:
                 call = begin()
                 for frame in call.frames:
                     self._carrier.send(frame)
             except BaseException:
-                if self._core.calls != before:  # Ctrl-C: numbers were given to frames that never left
+                if self._core.numbers != before:  # Ctrl-C: numbers were given to frames that never left
                     self._core.fail(SessionLost("interrupted while a request was being sent; open a new session"))
                 raise
             start = time.monotonic() + net.GRACE_S

@@ -45,9 +45,6 @@ MAX_STEPS = 64
 class ClientCore:
     """An open session as its client sees it.
 
-    Attributes:
-        calls: How many calls have been given numbers.
-
     Args:
         records: The environment's records.
         capabilities: What the environment can do.
@@ -93,7 +90,6 @@ class ClientCore:
         self._reader = TransitionReader(records, self.spec.observation, request.fields)
         self._writer = ActionWriter(records, self.spec.action)
         self._steps: dict[tuple[int, ...], bytes] = {}
-        self.calls = 0
         self._seqs = [0] * len(self.shards)
         self._states = [LaneState.FRESH] * request.lanes
         self._pending: dict[tuple[int, int], tuple[Call, int]] = {}
@@ -247,7 +243,6 @@ class ClientCore:
             call.frames.append(frame)
             keys.append((shard, seq))
             at += len(part)
-        self.calls += 1  # first: a Ctrl-C after it is noticed
         for index, key in enumerate(keys):
             self._seqs[key[0]] = key[1]
             self._pending[key] = call, index
@@ -351,6 +346,11 @@ class ClientCore:
         for call in waiting:
             call.error = None if call.verb == "close" else error
             call.missing = 0
+
+    @property
+    def numbers(self) -> list[int]:
+        """How many requests each shard has been given."""
+        return list(self._seqs)
 
     @property
     def waiting(self) -> bool:

@@ -40,7 +40,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
     def dropped(problem: Any) -> None:
         if problem.exc_type is KeyboardInterrupt:
-            after(0.001)
+            after(0.2)  # not sooner: starting a thread may take that long, and drops it once more
         else:
             unraisable(problem)
 
