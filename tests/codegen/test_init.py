@@ -14,7 +14,7 @@ import pytest
 from openenv_grpc.cli import generate
 from openenv_grpc.cli.init import create
 from openenv_grpc.errors import InvalidArgument, Unsupported
-from openenv_grpc.testing import select
+from openenv_grpc.testing import Face, select
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,11 +53,12 @@ def test_files(project: Path) -> None:
 
 
 def test_its_own_tests_pass_at_once(project: Path) -> None:
-    done = run(project, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "-p", "no:xdist")
+    command = ["-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "-p", "no:xdist", "-k", "not -unary"]
+    done = run(project, *command)
     assert done.returncode == 0, done.stdout + done.stderr
-    cases = [case for case, _ in select()]
+    cases = [case for case, face in select() if face is Face.STREAM]
     ran = sum(int(count) for count in re.findall(r"(\d+) (?:passed|skipped)", done.stdout))
-    assert ran == 5 + len(cases), "its own five and a test per case and face"
+    assert ran == 5 + len(cases), "its own five and a test per case"
 
 
 def test_it_is_found_by_name_once_installed(project: Path) -> None:

@@ -108,6 +108,7 @@ def test_exactly_one_case_fails(servers: Good, fault: Fault):
     assert set(failures) == expected, "\n".join(f"{name}: {message}" for name, message in failures.items())
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("environment", [FULL, PLAIN])
 def test_the_proxy_alone_breaks_nothing(servers: Good, environment: str):
     chosen = [item for item in select() if environment == FULL or item[0].topic != "draining"]  # one such run is enough
