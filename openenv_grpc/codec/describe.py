@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -181,15 +182,20 @@ def descriptor_set(*files: FileDescriptor) -> bytes:
 
 
 def records_of(spec: EnvironmentSpec) -> RecordSet:
-    """Records made from a server's description alone.
+    """Records made from a server's description alone; the same ones for the same messages.
 
     Raises:
         ProtocolMismatch: The descriptor set is too large, broken, or lacks the messages it should hold.
     """
     with _reading_descriptors():
-        records = RecordSet([GetMessageClass(root) for root in _roots(spec)])
+        records = _made(spec.descriptor_set, _names(spec))
     _check_hash(spec, records.spec_hash)
     return records
+
+
+@functools.lru_cache(maxsize=64)
+def _made(descriptor_set: bytes, names: tuple[str, ...]) -> RecordSet:
+    return RecordSet([GetMessageClass(root) for root in _roots(descriptor_set, names)])
 
 
 def structure_of(spec: EnvironmentSpec) -> list[str]:
@@ -199,20 +205,23 @@ def structure_of(spec: EnvironmentSpec) -> list[str]:
         ProtocolMismatch: As `records_of`.
     """
     with _reading_descriptors():
-        lines = [line for root in _roots(spec) for line in structure(root)]
+        lines = [line for root in _roots(spec.descriptor_set, _names(spec)) for line in structure(root)]
     _check_hash(spec, hash_of(lines))
     return lines
 
 
-def _roots(spec: EnvironmentSpec) -> list[Any]:
+def _names(spec: EnvironmentSpec) -> tuple[str, ...]:
+    return spec.action_message, spec.observation_message, spec.state_message
+
+
+def _roots(descriptor_set: bytes, names: Iterable[str]) -> list[Any]:
     """Descriptors of action, observation and state, in a pool of their own."""
-    if len(spec.descriptor_set) > MAX_DESCRIPTOR_BYTES:
-        msg = f"{len(spec.descriptor_set)} bytes are too many"
+    if len(descriptor_set) > MAX_DESCRIPTOR_BYTES:
+        msg = f"{len(descriptor_set)} bytes are too many"
         raise ProtocolMismatch(msg, field="descriptor_set")
     pool = descriptor_pool.DescriptorPool()
-    for file in descriptor_pb2.FileDescriptorSet.FromString(spec.descriptor_set).file:
+    for file in descriptor_pb2.FileDescriptorSet.FromString(descriptor_set).file:
         pool.Add(file)
-    names = (spec.action_message, spec.observation_message, spec.state_message)
     return [pool.FindMessageTypeByName(name) for name in names]
 
 

@@ -88,6 +88,7 @@ class RecordSet:
     ) -> None:
         """Build the schemas of everything reachable, and the classes that are not given."""
         self.schemas: dict[str, Schema] = {}
+        self._held: list[Any] = []  # classes of nested messages: protobuf itself keeps none that nobody else holds
         self.classes: dict[str, type[Any]] = {cls.MESSAGE: cls for cls in classes}
         self.columns: dict[str, type[Any]] = {cls.MESSAGE: cls for cls in columns}
         self.enums: dict[str, type[IntEnum]] = dict(enums or {})
@@ -105,6 +106,8 @@ class RecordSet:
         schema = schema_of(descriptor, _message_class(descriptor))
         self.schemas[name] = schema
         for fd in descriptor.fields:
+            if fd.message_type is not None:
+                self._held.append(_message_class(fd.message_type))
             value = fd.message_type.fields_by_name["value"] if _is_map(fd) else fd
             if value.enum_type is not None and value.enum_type.full_name not in self.enums:
                 self.enums[value.enum_type.full_name] = enum_class(value.enum_type)

@@ -6,6 +6,7 @@ cannot hide itself.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -74,27 +75,43 @@ class Messages:
     observation: Any
     state: Any
 
+    nested: list[Any]
+    """Held, since protobuf itself keeps no class that nobody else holds."""
+
     @classmethod
     def of(cls, environment: spec_pb2.EnvironmentSpec) -> Messages:
-        """Read a description; the State message is left out where it is missing.
+        """Read a description; the State message is left out where it is missing. What was read is kept.
 
         Raises:
             Violation: The descriptor set cannot be read, or lacks Action or Observation.
         """
+        return cls._read(
+            environment.descriptor_set,
+            environment.action_message,
+            environment.observation_message,
+            environment.state_message,
+        )
+
+    @classmethod
+    @functools.lru_cache(maxsize=64)
+    def _read(cls, descriptor_set: bytes, *names: str) -> Messages:
         pool = descriptor_pool.DescriptorPool()
         try:
-            for file in descriptor_pb2.FileDescriptorSet.FromString(environment.descriptor_set).file:
+            for file in descriptor_pb2.FileDescriptorSet.FromString(descriptor_set).file:
                 pool.Add(file)
-            names = (environment.action_message, environment.observation_message)
-            action, observation = (GetMessageClass(pool.FindMessageTypeByName(name)) for name in names)
+            action, observation = (GetMessageClass(pool.FindMessageTypeByName(name)) for name in names[:2])
         except Exception as error:  # protobuf raises many kinds on broken descriptors
             msg = "a descriptor set with the Action and Observation that the description names"
             raise Violation(msg, f"{type(error).__name__}: {error}") from error
         try:
-            state = GetMessageClass(pool.FindMessageTypeByName(environment.state_message))
+            state = GetMessageClass(pool.FindMessageTypeByName(names[2]))
         except KeyError:
             state = None
-        return cls(action, observation, state)
+        messages = [message for message in (action, observation, state) if message is not None]
+        fields = [field for message in messages for field in message.DESCRIPTOR.fields]
+        inner: list[Any] = [field.message_type for field in fields if field.message_type is not None]
+        nested = [GetMessageClass(message) for message in inner]
+        return cls(action, observation, state, nested)
 
 
 def value_of(message: Any, column: spec_pb2.ColumnSpec) -> NDArray[Any]:

@@ -21,9 +21,9 @@ SOON_S = 0.02
 @case(needs=("seeds",))
 def sessions_are_independent(peer: Peer) -> None:
     """Two sessions that step in turns give the rows that each gives alone."""
-    alone = [peer.begin(seed=seed) for seed in (81, 82)]
-    actions = [alone[0].actions.sample() for _ in range(STEPS)]
-    wanted = [session.trace(actions) for session in alone]
+    first = peer.begin(seed=81)
+    actions = [first.actions.sample() for _ in range(STEPS)]
+    wanted = [first.trace(actions), peer.begin(seed=82).trace(actions)]
     turns = [peer.begin(seed=seed) for seed in (81, 82)]
     found = [(turns[0].step([action]).row, turns[1].step([action]).row) for action in actions[: min(map(len, wanted))]]
     for index in (0, 1):
