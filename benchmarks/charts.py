@@ -23,6 +23,8 @@ SERIES = {
     "AtariVectorEnv": CEILINGS,
     "EnvPool": "#CC79A7",
 }
+WIDE = 20
+"""Times between the slowest and the fastest, beyond which bars need a logarithmic axis."""
 STYLE = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "openenv-grpc"}
 
 
@@ -84,9 +86,10 @@ def _bars(rows: list[dict[str, Any]], title: str, conditions: str) -> Any:
     errors += [[max(row["spread"][1] - rate, 0) for rate, row in zip(rates, rows, strict=True)]]
     names = [row["contestant"] for row in rows]
     axes.barh(names, rates, color=[_colour(row) for row in rows], xerr=errors, ecolor="#333333", height=0.7)
-    axes.set_xscale("log")
-    axes.set_xlim(right=max(row["spread"][1] for row in rows) * 6)
-    axes.set_xlabel("env-steps per second (logarithmic)")
+    wide = max(rates) > WIDE * min(rates)
+    axes.set_xscale("log" if wide else "linear")
+    axes.set_xlim(right=max(row["spread"][1] for row in rows) * (6 if wide else 1.25))
+    axes.set_xlabel(f"env-steps per second{' (logarithmic)' * wide}")
     for place, row in enumerate(rows):
         times = f"  ({row['x_openenv']:,.1f} ×)" if row["x_openenv"] else ""
         axes.annotate(
