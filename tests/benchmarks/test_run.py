@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks import contestants as make
+from benchmarks.__main__ import SLOW, _choose
 from benchmarks.harness import Contestant, ObservationsDiffer, Question
 from benchmarks.peers import PeerUnavailable, python_of
 from benchmarks.questions import echo
@@ -123,3 +124,9 @@ def test_a_wrong_name_is_refused():
     assert done.returncode == 2
     assert "chess" in done.stderr
     assert "atari_rgb" in done.stderr
+
+
+def test_a_quick_run_leaves_the_slow_out_unless_asked():
+    everything = _choose(None, quick=False)
+    assert {*everything} - {*_choose(None, quick=True)} == {*SLOW} <= {*everything}
+    assert _choose(list(SLOW), quick=True) == list(SLOW)
