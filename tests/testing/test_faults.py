@@ -45,8 +45,8 @@ class Good:
 def _collect_between_tests() -> Iterator[None]:
     """The garbage collector runs when no case does.
 
-    Python 3.11.7 with protobuf 6.33.6 and grpcio 1.85.1 has crashed in the collector, once in some thousand cases, where
-    it ran in a case's thread while proxies and other cases ran in theirs. The cause was not found.
+    Python 3.11.7 with protobuf 6.33.6 and grpcio 1.85.1 has crashed in the collector, once in thousands of cases, as
+    it ran in the thread of one case while proxies and other cases ran in theirs. The cause was not found.
     """
     gc.disable()
     yield
