@@ -17,7 +17,6 @@ from tests.testing.subject import HINTS
 
 class TestEcho(ConformanceSuite):
     environment = "echo"
-    faces = (Face.STREAM,)  # the suites below run both
 
 
 class TestAtari(ConformanceSuite):
