@@ -219,17 +219,45 @@ class ActionReader:
             numbers = self._row.unpack(frame.data, frame.offset, check=True)
             if numbers is not None:
                 return [self._class(**dict(zip(self._attributes, numbers, strict=True)))]
+        columns = self._checked(frame, rows)
+        rest = self._read_rest(actions, rows)
+        lists = self._lists(columns)
+        return [
+            self._class(**{name: column[row] for name, column in lists.items()}, **rest[row]) for row in range(rows)
+        ]
+
+    def read_columns(self, actions: Sequence[bytes], frame: Frame, rows: int) -> dict[str, Any]:
+        """What `read` reads, by field: read-only arrays (rows, …), enums as their numbers; lists of what is no column.
+
+        Raises:
+            InvalidArgument, MalformedFrame: As `read`.
+        """
+        schema = self._records.action
+        if frame.size == 0 and (actions or self._layout.size(rows)):
+            return self._stack(self.read(actions, frame, rows))
+        columns = self._checked(frame, rows)
+        rest = self._read_rest(actions, rows)
+        return columns | {field.name: [row[field.attr] for row in rest] for field in schema.rest}
+
+    def _stack(self, found: Sequence[Any]) -> dict[str, Any]:
+        columns: dict[str, Any] = {}
+        for field in self._records.action.fields:
+            values = [getattr(action, field.attr) for action in found]
+            spec = self._specs.get(field.name)
+            columns[field.name] = values
+            if spec is not None:
+                column = columns[field.name] = np.array(values, spec.dtype).reshape(len(found), *spec.shape)
+                column.setflags(write=False)
+        return columns
+
+    def _checked(self, frame: Frame, rows: int) -> dict[str, NDArray[Any]]:
         columns = self._layout.read(frame.data, frame.offset, frame.size, rows)
         try:
             self._layout.check(columns)
         except OpenEnvError as error:
             msg = "action"
             raise error.under(msg) from None
-        rest = self._read_rest(actions, rows)
-        lists = self._lists(columns)
-        return [
-            self._class(**{name: column[row] for name, column in lists.items()}, **rest[row]) for row in range(rows)
-        ]
+        return columns
 
     def _lists(self, columns: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
         """Columns by attribute: Python numbers and enums, arrays as they are."""

@@ -174,8 +174,7 @@ class ShardCore:
         seeds = self._seeds(verb.seeds, len(lanes))
         options = values.from_map(verb.options, "reset.options")
         rows = self._begin(slot, len(lanes))
-        for row, lane in enumerate(lanes):
-            self._reset_lane(rows, row, lane, seeds[row], options)
+        self._reset_lanes(rows, lanes, seeds, options)
         response.reset.SetInParent()
         response.reset.lanes.extend(verb.lanes)
         return rows.finish(response.reset, len(lanes))
@@ -189,7 +188,7 @@ class ShardCore:
         for lane in lanes:
             rules.check("step", lane.index, lane.state, self._config.mode)
         count = max(verb.chunk, 1)
-        actions = self._actions.read(verb.actions, frame, count * len(lanes))
+        actions = self._read_actions(verb.actions, frame, count * len(lanes))
         rows = self._begin(slot, count * len(lanes))
         executed = self._play(rows, lanes, actions, count)
         answer = response.step
@@ -282,7 +281,16 @@ class ShardCore:
 
     # -- lanes ----------------------------------------------------------------------------------------------------
 
-    def _play(self, rows: Rows, lanes: Sequence[Lane], actions: Sequence[Any], count: int) -> list[int]:
+    def _read_actions(self, actions: Sequence[bytes], frame: frames.Frame, rows: int) -> Any:
+        return self._actions.read(actions, frame, rows)
+
+    def _reset_lanes(
+        self, rows: Any, lanes: Sequence[Lane], seeds: Sequence[int | None], options: dict[str, Any]
+    ) -> None:
+        for row, lane in enumerate(lanes):
+            self._reset_lane(rows, row, lane, seeds[row], options)
+
+    def _play(self, rows: Any, lanes: Sequence[Lane], actions: Any, count: int) -> list[int]:
         """Step each lane through its actions; how many each one executed is returned."""
         executed = []
         width = len(lanes)

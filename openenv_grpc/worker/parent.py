@@ -26,8 +26,9 @@ from openenv_grpc.session.shard import status_packet
 from openenv_grpc.specs import Limits
 from openenv_grpc.worker.alarm import SignalAlarm
 from openenv_grpc.worker.describe import AnyEnvironment, describe, load, options_of
+from openenv_grpc.worker.lanes import construct
 from openenv_grpc.worker.scheduling import DEFAULT_SLICE_NS, ask_for_slice
-from openenv_grpc.worker.shard import Assignment, Channel, construct, serve
+from openenv_grpc.worker.shard import Assignment, Channel, serve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

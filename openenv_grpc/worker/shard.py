@@ -10,22 +10,20 @@ import resource
 import socket
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from openenv_grpc.codec import describe as wire
 from openenv_grpc.codec import frame as frames
 from openenv_grpc.codec import values
-from openenv_grpc.errors import EnvironmentFailed, InvalidArgument, MessageTooLarge, OpenEnvError
+from openenv_grpc.errors import InvalidArgument, MessageTooLarge, OpenEnvError
 from openenv_grpc.session.packet import RECV_SIZE, Assembler, Packet, messages
-from openenv_grpc.session.shard import Alarm, Interrupted, Lane, ShardConfig, ShardCore, log, status_packet
+from openenv_grpc.session.shard import Alarm, Lane, ShardConfig, ShardCore, log, status_packet
 from openenv_grpc.session.transition import TransitionWriter
 from openenv_grpc.specs import AutoresetMode, Layout, Limits
 from openenv_grpc.v1 import session_pb2
 from openenv_grpc.worker.alarm import SignalAlarm
 from openenv_grpc.worker.describe import AnyEnvironment, capabilities_of, records_of, session_spec
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from openenv_grpc.worker.lanes import add_lanes
 
 EnumT = TypeVar("EnumT", bound=IntEnum)
 
@@ -132,14 +130,14 @@ def open_shard(
     records = records_of(cls)
     alarm.start(assignment.limits.step_time_s)
     options = values.from_map(request.options, "open.options")
-    first = assignment.first_lane
-    lanes.extend(Lane(first + index, construct(cls, options, alarm)) for index in range(assignment.lanes))
+    mode = _member(AutoresetMode, request.autoreset_mode or AutoresetMode.NEXT_STEP, "open.autoreset_mode")
+    core = add_lanes(lanes, cls, assignment.first_lane, assignment.lanes, mode, options, alarm)
     alarm.stop()
     config = ShardConfig(
         shard=assignment.shard,
         records=records,
         spec=session_spec(records, lanes[0].environment),
-        mode=_member(AutoresetMode, request.autoreset_mode or AutoresetMode.NEXT_STEP, "open.autoreset_mode"),
+        mode=mode,
         capabilities=capabilities_of(cls),
         limits=assignment.limits,
     )
@@ -153,7 +151,7 @@ def open_shard(
     answer = session_pb2.SessionResponse(shard=assignment.shard)
     answer.open.spec.CopyFrom(wire.session_to_message(config.spec))
     answer.open.autoreset_mode = int(config.mode)  # type: ignore[assignment]
-    return ShardCore(config, lanes, writer, alarm, memory.copy_slot), memory, answer
+    return core(config, lanes, writer, alarm, memory.copy_slot), memory, answer
 
 
 def _member(kind: type[EnumT], number: int, field: str) -> EnumT:
@@ -184,23 +182,6 @@ def _memory(
     slot_bytes = min(sizing.size(assignment.lanes * limits.chunk, finals), limits.message_bytes)
     memory = Memory(assignment.slots, max(slot_bytes, 1))
     return memory, TransitionWriter(config.records, specs, fields, layout, memory.map, memory.slot_bytes)
-
-
-def construct(cls: type[AnyEnvironment], options: Mapping[str, Any], alarm: Alarm) -> AnyEnvironment:
-    """One environment; what its constructor raises becomes one of our errors."""
-    try:
-        environment: AnyEnvironment = alarm.call(cls, **options)
-    except Interrupted:
-        msg = f"{cls.__name__} took too long to construct"
-        raise EnvironmentFailed(msg) from None
-    except OpenEnvError as error:
-        raise (error.under("options") if error.field else error) from None
-    except Exception as error:
-        log.exception("%s(%s) raised", cls.__name__, ", ".join(options))
-        name = type(error).__name__
-        msg = f"{cls.__name__} cannot be built: {name}: {str(error)[:2000]}"
-        raise EnvironmentFailed(msg, metadata={"exception": name}) from error
-    return environment
 
 
 def _close(environment: AnyEnvironment) -> None:

@@ -1,48 +1,54 @@
-"""One Atari 2600 game as an environment: what `gymnasium.make("ALE/…-v5")` does, rendered where the library says.
-
-Steps follow `ale_py.env.AtariEnv` of ale-py 0.12 call for call, so rewards, ends and info are the same. Seeds differ:
-Gymnasium hashes its seed before ALE sees it, while a seed here is ALE's own `random_seed`.
-"""
+"""One Atari 2600 game as an environment, raw or preprocessed, alone or with all lanes of a shard."""
 
 from __future__ import annotations
 
-import secrets
-import uuid
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from openenv_atari import AtariAction, AtariObservation, AtariState
-from openenv_atari_server.games import describe_game, find_game, new_ale
-from openenv_atari_server.options import check_choice, check_flag, check_integer, check_probability
+from openenv_atari_server.preprocessed import PreprocessedGame, PreprocessedGames
+from openenv_atari_server.raw import RawGame
+from openenv_atari_server.settings import Settings
 from openenv_grpc.environment import Environment, StepResult
-from openenv_grpc.errors import IllegalVerb, InvalidArgument
-from openenv_grpc.specs import ArraySpec
+from openenv_grpc.errors import InvalidArgument
+from openenv_grpc.specs import AutoresetMode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
-_ABSENT: NDArray[np.uint8] = np.empty(0, np.uint8)
+    from openenv_grpc.specs import ArraySpec
 
 
 class AtariEnvironment(Environment[AtariAction, AtariObservation, AtariState]):
     """An Atari 2600 game. Defaults are those that ale-py 0.12 registers for `ALE/…-v5`.
 
+    With `preprocessing`, options whose default is None have the default of ale-py's `AtariVectorEnv`, which then does
+    the work; without it, those from `img_height` on are refused.
+
     Args:
         game: ALE's id (`space_invaders`), or `SpaceInvaders`, or `ALE/SpaceInvaders-v5`.
         obs_type: `rgb`: `screen` is uint8 (height, width, 3); `grayscale`: `screen` is uint8 (height, width);
-            `ram`: `ram` is uint8 (128,). The other field is absent.
+            `ram`: `ram` is uint8 (128,). The other field is absent. None for rgb, with preprocessing for grayscale.
         frameskip: Frames that a step holds its action for; their rewards add up. At least 1.
         repeat_action_probability: Chance, per frame, that the console goes on with the action before; in [0, 1).
+            None for 0.25, with preprocessing for 0.
         full_action_space: All 18 actions instead of those that do something in this game.
-        mode: One of the game's modes; None for the game's default.
-        difficulty: One of the game's difficulties; None for the console's default.
+        mode: One of the game's modes; None for the game's default. Not with preprocessing.
+        difficulty: One of the game's difficulties; None for the console's default. Not with preprocessing.
         noop_max: A reset plays 1 to so many no-op frames, drawn evenly by a numpy generator that has the seed of ALE
-            (the rule of Gymnasium's AtariPreprocessing). 0 for none.
-        terminal_on_life_loss: A step after which fewer lives are left than before it ends the episode.
+            (the rule of Gymnasium's AtariPreprocessing); with preprocessing 0 to one less, drawn by a C++ generator
+            that has it. 0 for none. None for 0, with preprocessing for 30.
+        terminal_on_life_loss: A step after which fewer lives are left than before it ends the episode
+            (AtariVectorEnv's `episodic_life`).
         max_episode_frames: Frames after which the episode is truncated; 0 for no limit.
+        preprocessing: `screen` is a stack of the last frames, each the pixel-wise maximum of a step's last two,
+            resized: uint8 (stack_num, img_height, img_width), in rgb with another axis of 3. The first frames of an
+            episode are 0.
+        img_height: Height of a frame in pixels, 1 to 1024; None for 84.
+        img_width: Width of a frame in pixels, 1 to 1024; None for 84.
+        stack_num: Frames in a stack, the newest last, 1 to 64; None for 4.
+        maxpool: Whether to take the maximum of the last two frames, not the last one; None for True.
+        reward_clipping: Whether a step's reward is cut to -1, 0 or 1; None for True.
+        use_fire_reset: Whether a reset presses FIRE in games that have it; None for True.
 
     Raises:
         InvalidArgument: An option is wrong; `field` names it.
@@ -52,76 +58,65 @@ class AtariEnvironment(Environment[AtariAction, AtariObservation, AtariState]):
         self,
         *,
         game: str = "pong",
-        obs_type: Literal["rgb", "grayscale", "ram"] = "rgb",
+        obs_type: Literal["rgb", "grayscale", "ram"] | None = None,
         frameskip: int = 4,
-        repeat_action_probability: float = 0.25,
+        repeat_action_probability: float | None = None,
         full_action_space: bool = False,
         mode: int | None = None,
         difficulty: int | None = None,
-        noop_max: int = 0,
+        noop_max: int | None = None,
         terminal_on_life_loss: bool = False,
         max_episode_frames: int = 108_000,
+        preprocessing: bool = False,
+        img_height: int | None = None,
+        img_width: int | None = None,
+        stack_num: int | None = None,
+        maxpool: bool | None = None,
+        reward_clipping: bool | None = None,
+        use_fire_reset: bool | None = None,
     ) -> None:
         """Check the options. The ROM is loaded by the first reset, which knows the seed."""
-        check_choice("obs_type", obs_type, ("rgb", "grayscale", "ram"))
-        check_integer("frameskip", frameskip, low=1)
-        check_probability("repeat_action_probability", repeat_action_probability)
-        check_flag("full_action_space", full_action_space)
-        check_integer("noop_max", noop_max)
-        check_flag("terminal_on_life_loss", terminal_on_life_loss)
-        check_integer("max_episode_frames", max_episode_frames)
-        self._game = describe_game(find_game(game))
-        check_choice("mode", mode, (None, *self._game.modes))
-        check_choice("difficulty", difficulty, (None, *self._game.difficulties))
+        self.settings = settings = Settings(
+            game=game,
+            obs_type=obs_type,
+            frameskip=frameskip,
+            repeat_action_probability=repeat_action_probability,
+            full_action_space=full_action_space,
+            mode=mode,
+            difficulty=difficulty,
+            noop_max=noop_max,
+            terminal_on_life_loss=terminal_on_life_loss,
+            max_episode_frames=max_episode_frames,
+            preprocessing=preprocessing,
+            img_height=img_height,
+            img_width=img_width,
+            stack_num=stack_num,
+            maxpool=maxpool,
+            reward_clipping=reward_clipping,
+            use_fire_reset=use_fire_reset,
+        )
+        self._game = PreprocessedGame(settings) if preprocessing else RawGame(settings)
 
-        self._options = {
-            "game": self._game.name,
-            "obs_type": obs_type,
-            "frameskip": frameskip,
-            "repeat_action_probability": float(repeat_action_probability),
-            "full_action_space": full_action_space,
-            "mode": mode,
-            "difficulty": difficulty,
-            "noop_max": noop_max,
-            "terminal_on_life_loss": terminal_on_life_loss,
-            "max_episode_frames": max_episode_frames,
-        }
-        actions = self._game.all_actions if full_action_space else self._game.minimal_actions
-        self._meanings = [action.name for action in actions]
-        self._presses = [action.value for action in actions]
-        self._frames = range(frameskip)
-        self._mode = mode
-        self._difficulty = difficulty
-        self._noop_max = noop_max
-        self._life_loss_ends = terminal_on_life_loss
-        self._ale = new_ale()
-        self._ale.setFloat("repeat_action_probability", repeat_action_probability)
-        self._ale.setInt("max_num_frames_per_episode", max_episode_frames)
-        self._choose_observation(obs_type)
-        self._num_actions = 0  # none is accepted before the first reset
-        self._lives = 0
-        self._step_count = 0
-        self._episode_id = ""
-        self._rng = np.random.default_rng(0)
+    @classmethod
+    def batch(cls, lanes: int, autoreset_mode: AutoresetMode, options: Mapping[str, Any]) -> PreprocessedGames | None:
+        """All lanes of a shard in C++, with preprocessing, where an autoreset mode resets them; otherwise None.
 
-    def _choose_observation(self, obs_type: str) -> None:
-        """Which field, of what shape, written by which function; the function outlives the ROMs that are loaded."""
-        height, width = self._game.height, self._game.width
-        choices: dict[str, tuple[str, tuple[int, ...], Callable[[NDArray[np.uint8]], None]]] = {
-            "rgb": ("screen", (height, width, 3), self._ale.getScreenRGB),
-            "grayscale": ("screen", (height, width), self._ale.getScreenGrayscale),
-            "ram": ("ram", (self._game.ram_bytes,), self._ale.getRAM),
-        }
-        self._field, self._shape, self._render = choices[obs_type]
+        With autoreset off lanes are stepped some at a time, which the C++ cannot do.
+
+        Raises:
+            InvalidArgument: An option is wrong; `field` names it.
+        """
+        if lanes == 1 or autoreset_mode is AutoresetMode.DISABLED or not options.get("preprocessing"):
+            return None
+        return PreprocessedGames(cls(**options).settings, lanes, autoreset_mode)
 
     def action_spec(self) -> dict[str, ArraySpec]:
         """`action_id` is a scalar that indexes this session's action set."""
-        return {"action_id": ArraySpec(np.int64, (), 0, len(self._presses) - 1)}
+        return self.settings.action_spec()
 
     def observation_spec(self) -> dict[str, ArraySpec]:
-        """One of `screen` and `ram` has this game's shape; the other is absent."""
-        spec = {"screen": ArraySpec(np.uint8, (0,)), "ram": ArraySpec(np.uint8, (0,))}
-        return spec | {self._field: ArraySpec(np.uint8, self._shape, 0, 255)}
+        """One of `screen` and `ram` has this session's shape; the other is absent."""
+        return self.settings.observation_spec()
 
     def reset(self, *, seed: int | None, options: Mapping[str, Any]) -> StepResult[AtariObservation]:
         """Begin a new game.
@@ -142,35 +137,7 @@ class AtariEnvironment(Environment[AtariAction, AtariObservation, AtariState]):
         if options:
             message = "a reset of this environment has no options"
             raise InvalidArgument(message, field=f"options.{next(iter(options))}")
-        if seed is not None:
-            check_integer("seed", seed)
-        elif not self._num_actions:
-            seed = secrets.randbits(31)
-        if seed is not None:
-            self._load(seed)
-        self._ale.reset_game()
-        self._press_noops()
-        self._lives = self._ale.lives()
-        self._step_count = 0
-        self._episode_id = uuid.uuid4().hex
-        info = self._info() if seed is None else self._info() | {"seed": seed}
-        return StepResult(self._observe(), info=info)
-
-    def _load(self, seed: int) -> None:
-        self._ale.setInt("random_seed", seed)
-        self._ale.loadROM(self._game.rom)
-        if self._mode is not None:
-            self._ale.setMode(self._mode)
-        if self._difficulty is not None:
-            self._ale.setDifficulty(self._difficulty)
-        self._rng = np.random.default_rng(seed)
-        self._num_actions = len(self._presses)
-
-    def _press_noops(self) -> None:
-        for _ in range(self._rng.integers(1, self._noop_max + 1) if self._noop_max else 0):
-            self._ale.act(0)
-            if self._ale.game_over():
-                self._ale.reset_game()
+        return self._game.reset(seed, None if self.out is Environment.out else self.out)
 
     def step(self, action: AtariAction) -> StepResult[AtariObservation]:
         """Hold an action for `frameskip` frames.
@@ -183,45 +150,7 @@ class AtariEnvironment(Environment[AtariAction, AtariObservation, AtariState]):
             InvalidArgument: `action_id` is not in the action set; nothing was played.
             IllegalVerb: There was no reset yet.
         """
-        index = action.action_id
-        if not 0 <= index < self._num_actions:
-            self._refuse(index)
-        ale, press, reward = self._ale, self._presses[index], 0.0
-        for _ in self._frames:
-            reward += ale.act(press)
-        lives = ale.lives()
-        terminated = ale.game_over(with_truncation=False) or (self._life_loss_ends and lives < self._lives)
-        self._lives = lives
-        self._step_count += 1
-        return StepResult(self._observe(), reward, terminated, ale.game_truncated(), self._info())
-
-    def _refuse(self, index: int) -> None:
-        self._require_reset()
-        message = f"{index} is not within [0, {self._num_actions - 1}], the action set of {self._game.name}"
-        raise InvalidArgument(message, field="action_id")
-
-    def _require_reset(self) -> None:
-        if not self._num_actions:
-            message = "the environment was not reset yet"
-            raise IllegalVerb(message)
-
-    def _observe(self) -> AtariObservation:
-        """Render into the destination if there is one, into an array of our own outside a session."""
-        out = self.out
-        frame = np.empty(self._shape, np.uint8) if out is Environment.out else out.get(self._field, _ABSENT)
-        if frame is not _ABSENT:
-            self._render(frame)
-        if self._field == "screen":
-            return AtariObservation(screen=frame, ram=_ABSENT)
-        return AtariObservation(screen=_ABSENT, ram=frame)
-
-    def _info(self) -> dict[str, Any]:
-        ale = self._ale
-        return {
-            "lives": ale.lives(),
-            "episode_frame_number": ale.getEpisodeFrameNumber(),
-            "frame_number": ale.getFrameNumber(),
-        }
+        return self._game.step(action.action_id, None if self.out is Environment.out else self.out)
 
     def state(self) -> AtariState:
         """Counters of the episode, and the options in force, `game` by ALE's id.
@@ -229,13 +158,8 @@ class AtariEnvironment(Environment[AtariAction, AtariObservation, AtariState]):
         Raises:
             IllegalVerb: There was no reset yet.
         """
-        self._require_reset()
-        return AtariState(
-            episode_id=self._episode_id,
-            step_count=self._step_count,
-            lives=self._ale.lives(),
-            frame_number=self._ale.getFrameNumber(),
-            episode_frame_number=self._ale.getEpisodeFrameNumber(),
-            action_meanings=self._meanings,
-            options=self._options,
-        )
+        return self._game.state()
+
+    def close(self) -> None:
+        """Release the emulator."""
+        self._game.close()

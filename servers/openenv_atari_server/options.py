@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 _HIGH = 2**31 - 1  # ALE keeps its integer settings in 32 bits
 
 
-def check_integer(field: str, value: Any, low: int = 0) -> None:
-    """An integer from `low` to 2³¹ − 1."""
-    good = isinstance(value, int) and not isinstance(value, bool) and low <= value <= _HIGH
-    _require(good, field, value, f"an integer within [{low}, {_HIGH}]")
+def check_integer(field: str, value: Any, low: int = 0, high: int = _HIGH) -> None:
+    """An integer from `low` to `high`, by default 2³¹ − 1."""
+    good = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+    _require(good, field, value, f"an integer within [{low}, {high}]")
 
 
 def check_probability(field: str, value: Any) -> None:
