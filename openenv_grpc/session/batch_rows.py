@@ -105,6 +105,7 @@ class BatchRows(Rows):
 
     def finish(self, answer: session_pb2.Transition, lanes: int) -> int:
         """Fill in the header, as for single lanes."""
+        self._finals.sort(key=lambda final: final[0])  # the lanes of a chunk end in any order
         payload = super().finish(answer, lanes)
         if self._info is not None:
             try:

@@ -7,11 +7,13 @@ import inspect
 import gymnasium
 import numpy as np
 import pytest
+from ale_py.vector_env import AtariVectorEnv as TheirVectorEnv
 
 from openenv_atari import AtariAction
 from openenv_atari_server import AtariEnvironment
 from openenv_atari_server.games import describe_game, find_game, game_names
 from openenv_grpc.errors import InvalidArgument
+from tests.environments.vector_reference import NAMES
 
 
 def registered() -> dict[str, dict[str, object]]:
@@ -43,16 +45,27 @@ def test_the_games_are_those_that_gymnasium_registers():
 
 
 def test_the_defaults_are_those_that_gymnasium_registers():
-    ours = {name: parameter.default for name, parameter in inspect.signature(AtariEnvironment).parameters.items()}
+    ours = AtariEnvironment().settings.in_force
     theirs = dict(registered()["ALE/Pong-v5"])
     assert ours.pop("max_episode_frames") == theirs.pop("max_num_frames_per_episode")
     module = inspect.signature(gymnasium.make("ALE/Pong-v5", disable_env_checker=True).unwrapped.__class__)
     theirs = {name: p.default for name, p in module.parameters.items()} | theirs
     shared = ours.keys() & theirs.keys()
     assert {name: ours[name] for name in shared} == {name: theirs[name] for name in shared}
-    assert ours.keys() - shared == {"noop_max", "terminal_on_life_loss"}  # AtariPreprocessing's, off
-    assert not ours["noop_max"]
-    assert not ours["terminal_on_life_loss"]
+    assert ours.keys() - shared == {"noop_max", "terminal_on_life_loss", "preprocessing"}  # AtariPreprocessing's, off
+    assert not any(ours[name] for name in ours.keys() - shared)
+
+
+def test_the_defaults_of_the_preprocessing_are_those_of_the_vector_environment():
+    ours = AtariEnvironment(preprocessing=True).settings.in_force
+    theirs = {name: p.default for name, p in inspect.signature(TheirVectorEnv).parameters.items()}
+    assert theirs.pop("grayscale")
+    assert ours.pop("obs_type") == "grayscale"
+    ours = {NAMES.get(name, name): value for name, value in ours.items()}
+    assert {name: ours[name] for name in ours.keys() & theirs.keys() - {"game"}} == {
+        name: theirs[name] for name in ours.keys() & theirs.keys() - {"game"}
+    }
+    assert ours.keys() - theirs.keys() == {"mode", "difficulty", "preprocessing"}
 
 
 @pytest.mark.parametrize("name", ["space_invaders", "SpaceInvaders", "spaceinvaders", "ALE/SpaceInvaders-v5"])

@@ -25,7 +25,6 @@ def test_it_names_its_messages():
     ("field", "value"),
     [
         ("obs_type", "RGB"),
-        ("obs_type", None),
         ("frameskip", 0),
         ("frameskip", -4),
         ("frameskip", 2.0),
@@ -48,6 +47,7 @@ def test_it_names_its_messages():
         ("max_episode_frames", -1),
         ("max_episode_frames", 2**31),
         ("max_episode_frames", None),
+        ("preprocessing", None),
     ],
 )
 def test_a_bad_option_is_refused_by_name(field: str, value: Any):
