@@ -11,8 +11,9 @@ from openenv_grpc.errors import MalformedFrame
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SLOTS = 4
-"""Slots of each memory: two requests under way, the result that a caller still looks at, and the next one."""
+SLOTS = 6
+"""Slots of each memory: two for requests under way, the rest for results that a caller still looks at. One that was
+never written costs nothing."""
 MAX_SLOTS = 64
 """More than that from a server is refused."""
 MAX_JOINT_BYTES = 1 << 30
