@@ -127,6 +127,9 @@ class ShardCore:
         except OpenEnvError as error:
             return self._refusal(0, error)
         request = frame.header
+        if request.shard != self._config.shard:
+            msg = f"{request.shard}, this is shard {self._config.shard}"
+            return self._refusal(request.seq, InvalidArgument(msg, field="shard"))
         if local and self.draining:
             msg = "the server is shutting down and takes no new request"
             return self._refusal(request.seq, ServerDraining(msg, retry_after_s=1.0))

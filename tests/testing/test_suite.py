@@ -27,6 +27,13 @@ class TestAtari(ConformanceSuite):
     faces = (Face.STREAM,)
 
 
+class TestAtariOnItsLane(ConformanceSuite):
+    """Frames that lie in shared memory."""
+
+    environment = "atari"
+    faces = (Face.LOCAL,)
+
+
 class TestBareOverTcp(ConformanceSuite):
     """Columns alone, at the address of a server that runs; its episodes end by random play."""
 
