@@ -92,8 +92,8 @@ def grpc_faces(case: Case) -> list[Face]:
 def worth_running(fault: Fault) -> list[tuple[Case, Face]]:
     """The case that is to fail on all its faces, every other on one: which of the two changes from case to case.
 
-    The others are those of its topic; all that there are with OPENENV_ALL_CASES=1, which takes half an hour. Cases that
-    each take a server to end are left out where the fault is about something else, and those of the
+    The others are those of its topic; all that there are with OPENENV_ALL_CASES=1, which takes twelve minutes on two
+    cores. Cases that each take a server to end are left out where the fault is about something else, and those of the
     library's client where the fault is in the description: it refuses such a server, and rightly.
     """
     chosen = []
