@@ -83,8 +83,8 @@ class BatchCore(ShardCore):
         batch: Batch[Any] = self._lanes[0].environment.batch
         return batch
 
-    def _begin(self, slot: int, rows: int) -> BatchRows:
-        return BatchRows.over(super()._begin(slot, rows))
+    def _begin(self, slot: int, rows: int, *, whole: bool) -> BatchRows:
+        return BatchRows.over(super()._begin(slot, rows, whole=whole))
 
     def _read_actions(self, actions: Sequence[bytes], frame: Frame, rows: int) -> dict[str, Any]:
         return self._actions.read_columns(actions, frame, rows)
