@@ -220,7 +220,8 @@ class Batched(Protocol):
 
         Args:
             lanes: How many; at least 1.
-            autoreset_mode: What the batch does when an episode ends.
+            autoreset_mode: What the batch does when an episode ends. With autoreset off clients reset and step some of
+                the lanes: offer None there if the batch has no `partial_steps`.
             options: Construction options, the keyword arguments of `__init__`.
 
         Raises:

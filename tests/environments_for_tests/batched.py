@@ -145,9 +145,13 @@ class AllOrNone(Together):
 
 
 class AllOrNoneEnvironment(BatchedBareEnvironment):
-    """Bare, in a batch that cannot step some of its lanes."""
+    """Bare, in a batch that cannot step some of its lanes, except where autoreset is off."""
 
     kind = AllOrNone
+
+    @classmethod
+    def batch(cls, lanes: int, autoreset_mode: AutoresetMode, options: Mapping[str, Any]) -> Together | None:
+        return None if autoreset_mode is AutoresetMode.DISABLED else super().batch(lanes, autoreset_mode, options)
 
 
 class BatchedProbeEnvironment(ProbeEnvironment):

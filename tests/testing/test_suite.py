@@ -73,6 +73,36 @@ class TestProbe(ConformanceSuite):
         cls.patch.undo()
 
 
+class TestBatched(ConformanceSuite):
+    """Lanes that one object steps, all or some of them."""
+
+    environment = "tests.environments_for_tests.batched:BatchedBareEnvironment"
+    actions = ({"move": 1}, {"move": -1}, {"move": 2})
+    ending_action: ClassVar[dict[str, Any]] = {"move": 8}
+    truncating_action: ClassVar[dict[str, Any]] = {"move": -8}
+    slow_action: ClassVar[dict[str, Any]] = {"move": -9}
+    failing_action: ClassVar[dict[str, Any]] = {"move": 9}
+    faces = BOTH
+
+    @classmethod
+    def setup_class(cls) -> None:
+        cls.patch = pytest.MonkeyPatch()
+        cls.patch.setenv("PYTHONPATH", environ()["PYTHONPATH"])
+        super().setup_class()
+
+    @classmethod
+    def teardown_class(cls) -> None:
+        super().teardown_class()
+        cls.patch.undo()
+
+
+class TestAllOrNone(TestBatched):
+    """Lanes that one object steps, all of them or none."""
+
+    environment = "tests.environments_for_tests.batched:AllOrNoneEnvironment"
+    faces = (Face.STREAM,)
+
+
 AUTHORS = """
 from openenv_grpc.testing import BOTH, ConformanceSuite
 
