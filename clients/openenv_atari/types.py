@@ -34,7 +34,9 @@ class AtariObservation(Record):
 
     Attributes:
         screen: obs_type rgb: (height, width, 3); grayscale: (height, width). Width is 160; height is 210 for most
-            games, 214, 220, 230 or 250 for some. Array of uint8, shape given per session; read-only when received.
+            games, 214, 220, 230 or 250 for some. With preprocessing a stack of frames, the newest last: (stack_num,
+            img_height, img_width) or (stack_num, img_height, img_width, 3). Array of uint8, shape given per session;
+            read-only when received.
         ram: obs_type ram: (128,), the console's memory. Array of uint8, shape given per session; read-only when
             received.
     """
