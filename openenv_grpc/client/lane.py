@@ -81,6 +81,8 @@ class LocalLane:
     ) -> None:
         """All slots are free."""
         self.sockets = sockets
+        self._close_sockets = weakref.finalize(self, _close, sockets)
+        self._close_sockets.atexit = False
         self._shards = core.shards
         self._layout = core.layout
         self._terms = terms
@@ -153,7 +155,7 @@ class LocalLane:
             packet = self._assemblers[shard].feed(message)
         except ValueError as error:
             raise MalformedFrame(str(error), field="local_lane") from None
-        if packet is None:
+        if packet is None or not self._memories:  # closed by another thread
             return None
         self._land(shard, packet)
         answer = self._read(shard, packet) if packet.payload else packet.frame
@@ -211,15 +213,20 @@ class LocalLane:
         return b"".join((packet.frame, main, bytes(tail_at - len(main)) if tail else b"", tail))
 
     def close(self) -> None:
-        """Let go of the sockets. Results keep the memory that they lie in."""
-        for sock in self.sockets:
-            sock.close()
+        """Let go of everything, as forgetting the lane does. Results keep the memory that they lie in."""
+        self._close_sockets()
+        self._memories, self._joint = (), None
 
     def shut(self) -> None:
         """Have whoever waits for a socket see its end, from any thread."""
         for sock in self.sockets:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
+
+
+def _close(sockets: Sequence[socket.socket]) -> None:
+    for sock in sockets:
+        sock.close()
 
 
 def take_over(path: str, core: ClientCore, terms: LocalTerms, *, copy: bool) -> LocalLane | None:

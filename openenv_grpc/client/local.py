@@ -37,6 +37,7 @@ class LocalCarrier:
 
     def __init__(self, lane: LocalLane, stream: GrpcCarrier) -> None:
         """Nothing is sent yet."""
+        self.address = stream.address
         self._lane = lane
         self._stream = stream
         self._over = False
@@ -110,6 +111,7 @@ class AsyncLocalCarrier:
 
     def __init__(self, lane: LocalLane, stream: AsyncGrpcCarrier) -> None:
         """Read from now on."""
+        self.address = stream.address
         self._lane = lane
         self._stream = stream
         self._loop = asyncio.get_running_loop()

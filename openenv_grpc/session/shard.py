@@ -125,19 +125,19 @@ class ShardCore:
         try:
             frame = frames.decode(data, session_pb2.SessionRequest, self._config.limits.message_bytes)
         except OpenEnvError as error:
-            return self._refusal(0, error)
+            return self._refusal(0, slot, error)
         request = frame.header
-        if request.shard != self._config.shard:
+        if local and request.shard != self._config.shard:
             msg = f"{request.shard}, this is shard {self._config.shard}"
-            return self._refusal(request.seq, InvalidArgument(msg, field="shard"))
+            return self._refusal(request.seq, slot, InvalidArgument(msg, field="shard"))
         if local and self.draining:
             msg = "the server is shutting down and takes no new request"
-            return self._refusal(request.seq, ServerDraining(msg, retry_after_s=1.0))
+            return self._refusal(request.seq, slot, ServerDraining(msg, retry_after_s=1.0))
         if self._last is not None and request.seq == self._seq:
             return self._replay(self._last, slot, local=local)
         if request.seq != self._seq + 1:
             misplaced = SequenceError(f"{request.seq}, expected {self._seq + 1}", field="seq")
-            return self._refusal(request.seq, misplaced)
+            return self._refusal(request.seq, slot, misplaced)
         self._seq, self._last_rows, self._local = request.seq, 0, local
         self._last = self._answer(request, frame, slot)
         return self._last
@@ -172,7 +172,7 @@ class ShardCore:
                 msg = f"the answer has {len(header) + payload} bytes, the limit is {limits.message_bytes}"
                 raise MessageTooLarge(msg)
         except OpenEnvError as error:
-            return self._refusal(request.seq, error)
+            return self._refusal(request.seq, slot, error)
         return Packet(self._flags, slot, payload, header)
 
     def _verb(self, name: str | None) -> Callable[[Any, frames.Frame, int, Any], int]:
@@ -184,8 +184,8 @@ class ShardCore:
             raise InvalidArgument(msg, field="verb")
         return self._verbs[name]
 
-    def _refusal(self, seq: int, error: OpenEnvError) -> Packet:
-        return Packet(FAILED, 0, 0, status_frame(self._config.shard, seq, error))
+    def _refusal(self, seq: int, slot: int, error: OpenEnvError) -> Packet:
+        return Packet(FAILED, slot, 0, status_frame(self._config.shard, seq, error))
 
     # -- verbs ----------------------------------------------------------------------------------------------------
 

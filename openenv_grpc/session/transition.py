@@ -114,14 +114,15 @@ class TransitionWriter:
 
     def move(self, source: tuple[int, bool], target: tuple[int, bool], rows: int, payload: int) -> None:
         """Copy an answer to another (slot, whether in joint memory), for a replay."""
-        here, there = self.views(source[0], rows, joint=source[1]), self.views(target[0], rows, joint=target[1])
-        for name, column in there.items():
-            column[...] = here[name]
-        at, end = self.layout.final_offset(rows), payload
-        if end > at:
-            begin = source[0] * self._slot_bytes
-            to = target[0] * self._slot_bytes
-            self._memory[to + at : to + end] = self._memory[begin + at : begin + end]
+        at = 0
+        if source[1] or target[1]:
+            here = self.views(source[0], rows, joint=source[1])
+            for name, column in self.views(target[0], rows, joint=target[1]).items():
+                column[...] = here[name]
+            at = self.layout.final_offset(rows)
+        begin, to = source[0] * self._slot_bytes, target[0] * self._slot_bytes
+        if payload > at:
+            self._memory[to + at : to + payload] = self._memory[begin + at : begin + payload]
 
     def write_final(self, slot: int, rows: int, finals: Sequence[Mapping[str, Any]]) -> None:
         """Put the last observations of ended episodes behind the main columns."""

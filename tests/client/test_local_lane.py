@@ -114,7 +114,7 @@ def test_both_carriers_answer_the_same(bare: Server, mode: AutoresetMode, size: 
                 if mode is AutoresetMode.DISABLED and found[-1].done.any():
                     found.append(env.reset(seed=step, lanes=np.flatnonzero(found[-1].done).tolist()))
                 found.append(env.step(moves(7, 1 if step < 8 else -2)))
-            found.append(env.reset(seed=0))
+            found.append(env.reset(seed=[0] * 7))
             found.append(env.step(moves(2), lanes=[1, 5]))
             found.append(env.step_chunk({"move": np.ones((3, 7), int)}))
             traces.append([flat(result) for result in found])
