@@ -194,7 +194,7 @@ def _answer_local(local: Channel, core: ShardCore, slots: int) -> bool:
         packet = local.receive()
         if packet is None or packet.slot >= slots:
             return False
-        local.send(core.handle(packet.frame, packet.slot, local=True)._replace(slot=packet.slot))  # refusals, too
+        local.send(core.handle(packet.frame, packet.slot, local=True))
     except (ConnectionError, ValueError):
         return False
     return True
