@@ -156,8 +156,8 @@ class Batch(ABC, Generic[StateT]):
     reset, and with autoreset off never after its episode's end. The batch itself resets lanes whose episode has ended:
     in `NEXT_STEP` in place of their next step (reward 0, the action is ignored), in `SAME_STEP` within the step that
     ends it, answering the new episode's first observation in the lane's row and the old one's last in the `final_`
-    columns. An exception fails all lanes of the call; an interruption (the call's time is up) leaves lanes that will be
-    reset before they are stepped again, and nothing else may be left half done.
+    columns. An exception fails all lanes of the call. An interruption (its time is up) may leave these lanes in any
+    state, as they will be reset before they are stepped again; the others must be as they were.
 
     Where the environment class is a `Snapshot`, its batch has `save(lane)` and `load(lane, data)` as well.
 

@@ -219,38 +219,15 @@ class ActionReader:
             numbers = self._row.unpack(frame.data, frame.offset, check=True)
             if numbers is not None:
                 return [self._class(**dict(zip(self._attributes, numbers, strict=True)))]
-        columns = self._checked(frame, rows)
-        rest = self._read_rest(actions, rows)
+        columns = self.read_payload(frame, rows)
+        rest = self.read_rest(actions, rows)
         lists = self._lists(columns)
         return [
             self._class(**{name: column[row] for name, column in lists.items()}, **rest[row]) for row in range(rows)
         ]
 
-    def read_columns(self, actions: Sequence[bytes], frame: Frame, rows: int) -> dict[str, Any]:
-        """What `read` reads, by field: read-only arrays (rows, …), enums as their numbers; lists of what is no column.
-
-        Raises:
-            InvalidArgument, MalformedFrame: As `read`.
-        """
-        schema = self._records.action
-        if frame.size == 0 and (actions or self._layout.size(rows)):
-            return self._stack(self.read(actions, frame, rows))
-        columns = self._checked(frame, rows)
-        rest = self._read_rest(actions, rows)
-        return columns | {field.name: [row[field.attr] for row in rest] for field in schema.rest}
-
-    def _stack(self, found: Sequence[Any]) -> dict[str, Any]:
-        columns: dict[str, Any] = {}
-        for field in self._records.action.fields:
-            values = [getattr(action, field.attr) for action in found]
-            spec = self._specs.get(field.name)
-            columns[field.name] = values
-            if spec is not None:
-                column = columns[field.name] = np.array(values, spec.dtype).reshape(len(found), *spec.shape)
-                column.setflags(write=False)
-        return columns
-
-    def _checked(self, frame: Frame, rows: int) -> dict[str, NDArray[Any]]:
+    def read_payload(self, frame: Frame, rows: int) -> dict[str, NDArray[Any]]:
+        """The payload's columns, checked."""
         columns = self._layout.read(frame.data, frame.offset, frame.size, rows)
         try:
             self._layout.check(columns)
@@ -279,7 +256,8 @@ class ActionReader:
             msg = f"action[{row}]"
             raise error.under(msg) from None
 
-    def _read_rest(self, data: Sequence[bytes], rows: int) -> list[dict[str, Any]]:
+    def read_rest(self, data: Sequence[bytes], rows: int) -> list[dict[str, Any]]:
+        """What is no column, by attribute, one mapping per row."""
         records, schema = self._records, self._records.action
         if not schema.rest and not data:
             return [{}] * rows

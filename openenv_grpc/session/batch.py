@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from openenv_grpc.errors import DeadlineExceeded, EnvironmentFailed, OpenEnvError, Unsupported
+from openenv_grpc.session.batch_actions import ColumnReader
 from openenv_grpc.session.batch_rows import BatchRows, index_of
 from openenv_grpc.session.rules import LaneState
 from openenv_grpc.session.shard import Interrupted, Lane, ShardCore, log
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from openenv_grpc.codec.frame import Frame
     from openenv_grpc.environment import Batch, BatchResult
+    from openenv_grpc.session.shard import Alarm, ShardConfig
+    from openenv_grpc.session.transition import TransitionWriter
     from openenv_grpc.specs import ArraySpec
 
 
@@ -78,6 +81,11 @@ class BatchLane:
 class BatchCore(ShardCore):
     """Answers the requests of a shard whose lanes are `BatchLane`s of one batch, which are all of its lanes."""
 
+    def __init__(self, config: ShardConfig, lanes: Sequence[Lane], writer: TransitionWriter, alarm: Alarm) -> None:
+        """Begin before the first request."""
+        super().__init__(config, lanes, writer, alarm)
+        self._columns = ColumnReader(config.records, config.spec.action)
+
     @property
     def _batch(self) -> Batch[Any]:
         batch: Batch[Any] = self._lanes[0].environment.batch
@@ -87,7 +95,7 @@ class BatchCore(ShardCore):
         return BatchRows.over(super()._begin(slot, rows, whole=whole))
 
     def _read_actions(self, actions: Sequence[bytes], frame: Frame, rows: int) -> dict[str, Any]:
-        return self._actions.read_columns(actions, frame, rows)
+        return self._columns.read(actions, frame, rows)
 
     def _reset_lanes(
         self, rows: BatchRows, lanes: Sequence[Lane], seeds: Sequence[int | None], options: dict[str, Any]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from openenv_atari import AtariAction, AtariObservation, AtariState
-from openenv_atari_server.preprocessed import PreprocessedGame, PreprocessedGames
+from openenv_atari_server.preprocessed import PreprocessedGames
 from openenv_atari_server.raw import RawGame
 from openenv_atari_server.settings import Settings
+from openenv_atari_server.single import PreprocessedGame
 from openenv_grpc.environment import Environment, StepResult
 from openenv_grpc.errors import InvalidArgument
 from openenv_grpc.specs import AutoresetMode

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from ale_py.vector_env import AtariVectorEnv as TheirVectorEnv
 
+from openenv_atari_server import AtariEnvironment
+from openenv_atari_server.preprocessed import PreprocessedGames
 from openenv_grpc.specs import AutoresetMode
 
 NEXT, SAME, OFF = AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP, AutoresetMode.DISABLED
@@ -31,6 +33,13 @@ def assert_columns(screen: np.ndarray, info: Mapping[str, Any], theirs: np.ndarr
     assert {name.removeprefix("_") for name in info} - {"seed"} == set(INFO)
     for name in INFO:
         assert np.asarray(info[name]).tolist() == their_info[name].tolist(), name
+
+
+def games(lanes: int, mode: AutoresetMode, **options: Any) -> PreprocessedGames:
+    """Ours, as a batch."""
+    batch = AtariEnvironment.batch(lanes, mode, {"preprocessing": True, **options})
+    assert batch is not None
+    return batch
 
 
 class Drive:
