@@ -298,9 +298,7 @@ class EnvClient(_SyncSession, Generic[ActionT, ObservationT, StateT]):
             EnvironmentFailed: The environment cannot be built with these options.
             Unsupported: `transport` is `local`, and the server hands over no local lane.
         """
-        return cls._connect(
-            address, OpenRequest(options, 1, 0, autoreset_mode, fields, wait_s), transport, copy=copy
-        )
+        return cls._connect(address, OpenRequest(options, 1, 0, autoreset_mode, fields, wait_s), transport, copy=copy)
 
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None, timeout_s: float | None = None
