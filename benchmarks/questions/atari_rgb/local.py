@@ -23,8 +23,6 @@ TARGETS = [
 def contestants(setting: Setting) -> list[Contestant]:
     """One lane, and many in one session."""
     return [
-        make.ours(
-            setting, "rgb", lanes, make.ONE if lanes == 1 else make.TWO, in_flight=in_flight, transport="local"
-        )
+        make.ours(setting, "rgb", lanes, make.ONE if lanes == 1 else make.TWO, in_flight=in_flight, transport="local")
         for lanes, in_flight in ((1, 1), (8, 1), (32, 1), (32, 2))
     ]
