@@ -35,12 +35,13 @@ def check_info(info: Any, rows: int) -> None:
     if not isinstance(info, Mapping):
         msg = f"expected a mapping of columns, got {type(info).__name__}"
         raise InvalidArgument(msg, field="info")
+    values.seal(dict.fromkeys(info, 0))  # checks the names
     for key, column in info.items():
         sized = column.ndim > 0 if isinstance(column, np.ndarray) else isinstance(column, list | tuple)
         if not sized or len(column) != rows:
             msg = f"expected an array or a list of {rows} values, got {column!r:.80}"
             raise InvalidArgument(msg, field=f"info.{key}")
-        if _is_mask(key, info) and getattr(column, "dtype", None) != np.bool_:
+        if _is_mask(key, info) and (getattr(column, "dtype", None) != np.bool_ or column.shape != (rows,)):
             msg = f"it masks {key[1:]}: expected a bool array of shape ({rows},)"
             raise InvalidArgument(msg, field=f"info.{key}")
 
@@ -52,7 +53,8 @@ def write_info(info: Mapping[str, Any], rows: int, columns: Any) -> None:
         InvalidArgument: `field` is info and the key of the value that cannot be sent.
     """
     for key, column, mask in _columns(info):
-        kind = column.dtype.kind if isinstance(column, np.ndarray) and column.ndim == 1 else ""
+        plain = isinstance(column, np.ndarray) and column.ndim == 1 and column.dtype.itemsize <= 8
+        kind = column.dtype.kind if plain else ""
         if kind not in _LISTS or column.dtype == np.uint64 or (mask is not None and not mask.any()):
             values.info_columns([dict(_row(info, key, mask, row)) for row in range(rows)], columns)
             continue

@@ -6,8 +6,11 @@ together fail together.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from openenv_grpc.errors import DeadlineExceeded, EnvironmentFailed, OpenEnvError, Unsupported
 from openenv_grpc.session.batch_actions import ColumnReader
@@ -17,9 +20,8 @@ from openenv_grpc.session.shard import Interrupted, Lane, ShardCore, log
 from openenv_grpc.specs import AutoresetMode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from openenv_grpc.codec.frame import Frame
@@ -167,10 +169,10 @@ class BatchCore(ShardCore):
             lane.state = LaneState.DONE if done and not same else LaneState.RUNNING
         return ended
 
-    def _put_finals(self, rows: BatchRows, result: BatchResult, numbers: Sequence[int]) -> None:
-        given = [int(number) for number in result.final_lanes]
-        if given != numbers:
-            msg = f"{given}, but the lanes whose episode ended and which were to be reset are {numbers}"
+    def _put_finals(self, rows: BatchRows, result: BatchResult, numbers: list[int]) -> None:
+        given: Any = result.final_lanes
+        if not isinstance(given, Sequence | np.ndarray) or list(map(_whole, given)) != numbers:
+            msg = f"{given!r:.80}, but the lanes whose episode ended and which were to be reset are {numbers}"
             raise EnvironmentFailed(msg, field="final_lanes")
         if numbers:
             rows.put_finals([self._lanes[number].index for number in numbers], result)
@@ -191,6 +193,10 @@ class BatchCore(ShardCore):
             name = type(error).__name__
             msg = f"{name}: {str(error)[:2000]}"
             raise EnvironmentFailed(msg, metadata={"exception": name, "lanes": _names(lanes)}) from error
+
+
+def _whole(number: Any) -> int | None:
+    return int(number) if isinstance(number, int | np.integer) else None
 
 
 def _names(lanes: Sequence[Lane]) -> str:

@@ -5,6 +5,7 @@ A batch that has filled the columns it was handed costs no copy here; any other 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from openenv_grpc.errors import EnvironmentFailed, OpenEnvError
 from openenv_grpc.session.transition import Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -123,8 +124,11 @@ class BatchRows(Rows):
             for row, found in zip(at, _infos(info, count, "info"), strict=True):
                 self._infos[row] = found
 
-    def _checked(self, columns: Mapping[str, Any], count: int, path: str) -> dict[str, Any]:
+    def _checked(self, columns: Any, count: int, path: str) -> dict[str, Any]:
         """All fields that are wanted: arrays of the right dtype and shape, lists of the right length."""
+        if not isinstance(columns, Mapping):
+            msg = f"the batch gave {type(columns).__name__}, expected a mapping of columns"
+            raise EnvironmentFailed(msg, field=path)
         found: dict[str, Any] = {}
         for field in self._writer.wanted:
             name = f"{path}.{field.name}"

@@ -73,6 +73,13 @@ WRONG: dict[str, tuple[Mapping[str, Any], str]] = {
     "an info of another length": ({"info": {"a": np.zeros(3)}}, "info.a"),
     "one info for all": ({"info": {"a": 3}}, "info.a"),
     "an info that cannot be sent": ({"info": {"a": [object(), 1]}}, "info.a"),
+    "a name that is a number": ({"info": {1: np.zeros(2)}}, "info"),
+    "a name that cannot be sent": ({"info": {"\ud800": np.zeros(2)}}, "info"),
+    "a mask of two axes": ({"info": {"a": np.zeros(2), "_a": np.zeros((2, 2), bool)}}, "info._a"),
+    "a number too wide": ({"info": {"a": np.zeros(2, np.longdouble)}}, "info.a"),
+    "an observation that is none": ({"observation": 3}, "observation"),
+    "finals that are none": ({"final_lanes": None}, "final_lanes"),
+    "finals of two axes": ({"final_lanes": np.zeros((1, 1), int)}, "final_lanes"),
     "a mask of numbers": ({"info": {"a": np.zeros(2), "_a": np.zeros(2)}}, "info._a"),
     "finals of nobody": ({"final_lanes": [0]}, "final_lanes"),
     "no finals of an end": ({"terminated": np.array([True, False])}, "final_lanes"),
@@ -94,8 +101,9 @@ def test_a_wrong_answer_names_the_field(what: str):
     def wrong(lanes: Sequence[int], actions: Mapping[str, Any]) -> Any:
         result = good(lanes, actions)
         fields = dict(vars(result)) | dict(changes)
-        columns = dict(result.observation) | dict(changes.get("observation", {}))
-        fields["observation"] = {name: column for name, column in columns.items() if column is not None}
+        if isinstance(fields["observation"], dict):
+            columns = dict(result.observation) | dict(changes.get("observation", {}))
+            fields["observation"] = {name: column for name, column in columns.items() if column is not None}
         return type(result)(**fields)
 
     batch.step = wrong  # type: ignore[method-assign]
