@@ -16,6 +16,7 @@ from pathlib import Path
 
 TARGETS = (
     "packet",
+    "lane",
     "values",
     "errors",
     "records",
