@@ -14,6 +14,7 @@ import numpy as np
 
 import openenv_grpc as oe
 from benchmarks.player import WORLDS, echo_message, echo_outcome, outcome, random_actions, run
+from openenv_grpc.client import VectorEnvClient
 
 PACKAGES = ("grpcio", "protobuf", "numpy")
 OPTIONS: dict[str, dict[str, Any]] = {"rgb": {"game": "pong"}, "ram": {"game": "pong", "obs_type": "ram"}, "echo": {}}
@@ -70,7 +71,7 @@ class ManyLanes:
     def __init__(self, address: str, world: str, lanes: int, groups: int) -> None:
         """Open the session."""
         self._world, self._lanes = world, lanes
-        self._vec = oe.connect_vec(address, lanes, **OPTIONS[world])
+        self._vec = VectorEnvClient.connect(address, lanes, **OPTIONS[world])
         self._begun = False  # a reset with seeds loads 32 games: once is enough
         batches = np.random.default_rng(1).integers(0, WORLDS[world], (256, lanes)).tolist()
         self._batches = [[to_action(world, action) for action in batch] for batch in batches]

@@ -12,7 +12,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 RESERVED = frozenset(
-    ("address", "autoreset_mode", "environment", "fields", "num_envs", "provider", "shards", "timeout_s", "wait_s")
+    (
+        "address",
+        "autoreset_mode",
+        "batch_size",
+        "copy",
+        "environment",
+        "fields",
+        "num_envs",
+        "provider",
+        "render_mode",
+        "shards",
+        "timeout_s",
+        "wait_s",
+    )
 )
 """Names that options cannot have: `make` and `connect` take options beside arguments of these names."""
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from openenv_grpc import aio, connect, connect_vec
+from openenv_grpc import aio, connect
+from openenv_grpc.client import VectorEnvClient
 from openenv_grpc.errors import DeadlineExceeded, IllegalVerb, SessionLost
 from tests.client.environments import SLOW
 from tests.helpers.server import Server, running
@@ -92,7 +93,7 @@ def test_ctrl_c_when_the_answer_is_there_before_the_next_call(slow: Server, inte
 
 
 def test_ctrl_c_twice(slow: Server, interrupt: Any):
-    with connect_vec(slow.address, 2, shards=2) as env:
+    with VectorEnvClient.connect(slow.address, 2, shards=2) as env:
         env.reset()
         for _ in range(2):
             interrupt(0.1)
@@ -136,7 +137,7 @@ def is_lost(env: Any) -> bool:
 
 
 def test_ctrl_c_while_another_thread_waits(slow: Server, interrupt: Any):
-    with connect_vec(slow.address, 2, shards=2) as env:
+    with VectorEnvClient.connect(slow.address, 2, shards=2) as env:
         env.reset()
         results: list[Any] = []
         other = threading.Thread(target=lambda: results.append(env.step(["sleep 0.5 other"], lanes=[1])))
