@@ -6,6 +6,7 @@ not needed, but for the spaces. `openenv_grpc.adapters.gymnasium` has the class 
 
 from __future__ import annotations
 
+from copy import copy as copy_of
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -273,7 +274,7 @@ class VectorEnv(SessionOwner):
         batch, failures = self._requests.take()
         self._last = None if batch is None else batch.lanes
         if failures or batch is None:
-            error = next(iter(failures.values()))
+            error = copy_of(next(iter(failures.values())))  # other batches may fail with the same
             error.lane_errors = failures
             error.partial = None if batch is None else self._partial(batch, 5)
             raise error

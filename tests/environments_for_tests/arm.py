@@ -17,7 +17,7 @@ class ArmEnvironment(Environment[ArmAction, ArmObservation, ArmState]):
 
     def __init__(self, limit: int = 2, light: int = 0) -> None:
         self.limit, self.light, self.seed = limit, light, 0
-        self.turns = self.episode = 0
+        self.turns = self.runs = 0
         self.joints = np.zeros(2, np.float32)
 
     def action_spec(self) -> Mapping[str, ArraySpec]:
@@ -28,9 +28,9 @@ class ArmEnvironment(Environment[ArmAction, ArmObservation, ArmState]):
 
     def reset(self, *, seed: int | None, options: Mapping[str, Any]) -> StepResult[ArmObservation]:
         self.seed = self.seed if seed is None else seed
-        self.turns, self.episode = 0, self.episode + 1
+        self.turns, self.runs = 0, self.runs + 1
         self.joints = np.full(2, self.seed + options.get("shift", 0), np.float32)
-        return StepResult(self._observe(False, Grip.GRIP_OPEN, np.zeros(self.light)), info={"episode": self.episode})
+        return StepResult(self._observe(False, Grip.GRIP_OPEN, np.zeros(self.light)), info={"run": self.runs})
 
     def step(self, action: ArmAction) -> StepResult[ArmObservation]:
         """Raises when all force is -1."""
