@@ -77,7 +77,7 @@ class Requests:
 
     @property
     def due(self) -> NDArray[np.bool_]:
-        """Bool (num_envs,): the lanes that were sent to and not delivered yet."""
+        """The lanes that were sent to and not delivered yet: bool (num_envs,)."""
         mask = np.zeros(self._client.num_envs, np.bool_)
         for request in list(self._requests):
             mask[request.lanes[request.taken :]] = True
