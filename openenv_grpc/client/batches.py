@@ -51,7 +51,9 @@ class Batch:
         columns = {name: column[rows] for name, column in self.columns[0].items()}
         reward, terminated, truncated = self.outcomes
         outcomes = reward[rows], terminated[rows], truncated[rows]
-        return Batch(self.lanes[rows], [columns], outcomes, self.infos[rows], self.finals)
+        lanes = self.lanes[rows]
+        finals = {lane: self.finals[lane] for lane in lanes.tolist() if lane in self.finals}
+        return Batch(lanes, [columns], outcomes, self.infos[rows], finals)
 
 
 def batch_of(result: VectorResult[Any], shape: ObservationShape) -> Batch:
@@ -66,7 +68,7 @@ def batch_of(result: VectorResult[Any], shape: ObservationShape) -> Batch:
 
 
 def join(parts: Sequence[Batch]) -> Batch:
-    """Several batches as one; only outcomes and lane numbers are copied."""
+    """Several batches, no lane in two of them, as one; only outcomes and lane numbers are copied."""
     if len(parts) == 1:
         return parts[0]
     reward, terminated, truncated = (

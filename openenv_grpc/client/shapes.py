@@ -137,7 +137,7 @@ class ActionShape:
         if not isinstance(actions, Mapping):
             _check_rows(actions, rows, "actions")
             return actions
-        columns = {name: self._column(name, column) for name, column in actions.items()}
+        columns = {name: self._column(name, column) for name, column in self._present(actions)}
         for name, column in columns.items():
             _check_rows(column, rows, f"actions.{name}")
         absent = {name: np.empty((rows, *spec.shape), spec.dtype) for name, spec in self._absent.items()}
@@ -151,8 +151,11 @@ class ActionShape:
             if self._only is None or _is_record(action):
                 return action
             action = {self._only: action}
-        given = {name: self._column(name, value) for name, value in action.items()}
+        given = {name: self._column(name, value) for name, value in self._present(action)}
         return {name: np.empty(spec.shape, spec.dtype) for name, spec in self._absent.items()} | given
+
+    def _present(self, actions: Mapping[str, Any]) -> list[tuple[str, Any]]:
+        return [(name, value) for name, value in actions.items() if name not in self._absent]
 
     def _name(self, actions: Any) -> Any:
         """Bare values under the name of the only field; lists of records as they are."""
@@ -184,7 +187,10 @@ def _is_record(item: Any) -> bool:
 
 
 def _check_rows(actions: Any, rows: int, field: str) -> None:
-    several = isinstance(actions, np.ndarray | Sequence) and not isinstance(actions, str | bytes) and np.shape(actions)
+    if isinstance(actions, np.ndarray):
+        several = actions.ndim > 0
+    else:
+        several = isinstance(actions, Sequence) and not isinstance(actions, str | bytes)
     if not several or len(actions) != rows:
         got = len(actions) if several else f"one {type(actions).__name__}"
         msg = f"expected {rows} actions, one per lane, got {got}"

@@ -46,6 +46,7 @@ class VectorEnv(SessionOwner):
     An observation or action with exactly one field that is present in the session is that field's array, (N, …) for
     N lanes; otherwise it is a dict of such arrays by field name. Texts are tuples of N. Observations are read-only and
     are never overwritten. Infos are laid out as Gymnasium's SyncVectorEnv does, `final_obs` and `final_info` included.
+    `send` and `recv` may be called from two threads.
 
     Handing over to other frameworks: observations support the buffer protocol and, from numpy 2.1 on, DLPack, read-only
     as they are: `np.from_dlpack` shares their memory. `jax.numpy.asarray` copies them and `jax.numpy.from_dlpack`

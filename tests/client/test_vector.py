@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +15,8 @@ from openenv_grpc import connect_vec, make_vec
 from openenv_grpc.client import VectorEnv, VectorEnvClient
 from openenv_grpc.errors import EnvironmentFailed, IllegalVerb, InvalidArgument
 from openenv_grpc.specs import AutoresetMode
-from tests.helpers.packages import ARM
+from tests.environments_for_tests.probe import blank
+from tests.helpers.packages import ARM, PROBE
 from tests.helpers.same import assert_same
 from tests.helpers.server import Server, running
 
@@ -103,6 +105,22 @@ def test_texts(echo: Server):
         assert vec.observation_space.contains(observation)
         with pytest.raises(InvalidArgument, match=r"out\.message: only arrays and numbers"):
             vec.step(("a", "b"), out={"message": np.empty(2), "length": np.empty(2, np.int64)})
+
+
+def test_fields_of_every_kind():
+    """Also those that Gymnasium has no space for."""
+    with running(PROBE) as server, connect_vec(server.address, 2, shards=2) as vec:
+        vec.reset()
+        records = [blank("a", words=["x"], flag=True), blank("b", words=["y", "z"])]
+        columns = {
+            field.name: [getattr(one, field.name) for one in records] for field in dataclasses.fields(records[0])
+        }
+        for actions in (records, columns):
+            observation, *_ = vec.step(actions)
+            assert observation["words"] == (["x"], ["y", "z"])
+            assert observation["verb"] == ("a", "b")
+            assert observation["flag"].tolist() == [True, False]
+            assert observation["grid"].shape == (2, 2, 3)
 
 
 @pytest.mark.parametrize(
