@@ -83,18 +83,20 @@ class Requests:
             mask[request.lanes[request.taken :]] = True
         return mask
 
-    def post(self, verb: str, lanes: NDArray[np.int64], begin: Begin, actions: Any = None) -> None:
+    def post(self, verb: str, lanes: NDArray[np.int64], begin: Begin, each: Any) -> None:
         """Send requests for these lanes, each for a group of them, after all that can be wrong was checked.
 
         Args:
             verb: reset or step.
             lanes: Different lanes, in any order.
             begin: Makes the call for some of them: their increasing numbers, and their positions in `lanes`.
-            actions: One row for each of `lanes`, as `ActionShape.columns` makes them; for a step.
+            each: For a step one action for each of `lanes`, as `ActionShape.columns` makes them; for a reset one seed for
+                each, or None.
 
         Raises:
             IllegalVerb: An answer of one of them is due, or the verb is not legal now.
-            InvalidArgument: A wrong action.
+            InvalidArgument: A wrong action or seed.
+            Unsupported: Seeds that the environment cannot honour.
             ServerFull: So many requests may not wait for their answers.
         """
         late = np.flatnonzero(self.due[lanes])
@@ -104,8 +106,8 @@ class Requests:
         order = np.argsort(lanes)
         increasing = lanes[order]
         groups = list(self._groups(increasing))
-        sorted_actions = None if actions is None else take(actions, order)
-        self._core.check(verb, increasing.tolist(), [shard for shard, _ in groups], sorted_actions)
+        ordered = None if each is None else take(each, order)
+        self._core.check(verb, increasing.tolist(), [shard for shard, _ in groups], ordered)
         for _, rows in groups:
             self._send(increasing[rows], order[rows], begin)
 

@@ -228,7 +228,7 @@ class VectorEnv(SessionOwner):
         def begin(part: list[int], rows: NDArray[np.int64]) -> Call:
             return self._core.reset(None if seeds is None else take(seeds, rows), options, part)
 
-        self._requests.post("reset", lanes, begin)
+        self._requests.post("reset", lanes, begin, seeds)
         self._latest = None
 
     def send(self, actions: Any, env_ids: ArrayLike | None = None) -> None:
@@ -279,7 +279,7 @@ class VectorEnv(SessionOwner):
             error.partial = None if batch is None else self._partial(batch, 5)
             raise error
         step = self._step(batch, out)
-        step[4]["env_id"] = batch.lanes
+        step[4]["env_id"] = batch.lanes.copy()
         return step
 
     # -- results --------------------------------------------------------------------------------------------------
@@ -295,5 +295,5 @@ class VectorEnv(SessionOwner):
 
     def _partial(self, batch: Batch, size: int) -> tuple[Any, ...]:
         step = self._step(batch, None)
-        step[4]["env_id"] = batch.lanes
+        step[4]["env_id"] = batch.lanes.copy()
         return step if size == 5 else (step[0], step[4])

@@ -137,14 +137,14 @@ class ClientCore:
 
         return self._call("step", chosen, fill, self._transition("step", chosen, chunk), timeout_s)
 
-    def check(self, verb: str, lanes: Sequence[int], shards: Iterable[int], action: Any = None) -> None:
+    def check(self, verb: str, lanes: Sequence[int], shards: Iterable[int], each: Any = None) -> None:
         """Refuse what a series of requests would be refused for, before the first of them is sent.
 
         Args:
             verb: reset or step.
             lanes: Increasing lane numbers of all of them.
             shards: The shard of each request.
-            action: The actions of all these lanes, for a step.
+            each: For a step the actions of all these lanes; for a reset their seeds, or None.
 
         Raises:
             LocalError: As `reset` and `step`.
@@ -158,7 +158,9 @@ class ClientCore:
             msg = f"{most} calls would wait for their answers, the server's limit is {limit}"
             raise ServerFull(msg)
         if verb == "step":
-            self._writer.batch(action, len(lanes), 0)
+            self._writer.batch(each, len(lanes), 0)
+        else:
+            self._seeds(each, len(lanes))
 
     def state(self, lanes: Sequence[int] | None = None, timeout_s: float | None = None) -> Call:
         """Ask for states."""

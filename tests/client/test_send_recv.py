@@ -157,9 +157,12 @@ def test_wrong_calls_send_nothing(slow: Server):
             (lambda: vec.send(["a"], [0]), IllegalVerb, r"lane 0: call reset\(\) first"),
             (lambda: vec.async_reset([0], seed=[1, 2]), InvalidArgument, "seed"),
             (lambda: vec.async_reset(seed="a"), InvalidArgument, "seed"),
+            (lambda: vec.async_reset(seed=[1, 2, 3, 1 << 63]), InvalidArgument, "seed"),  # nor is the first shard reset
         ):
             with pytest.raises(error, match=hint):
                 call()
+        with pytest.raises(IllegalVerb, match="nothing is under way"):
+            vec.recv()
         vec.async_reset()
         with pytest.raises(IllegalVerb, match="the answer of lane 1 is still due"):
             vec.async_reset([1])
