@@ -54,7 +54,7 @@ def make_vec(
         timeout_s: Seconds until it must serve.
         batch_size: Lanes that `recv` returns; all by default.
         autoreset_mode: What happens at an episode's end, as `VectorEnv.connect` takes it.
-        copy: Whether observations must stay as they are after later calls; see `VectorEnv`.
+        copy: Whether observations stay as they are for as long as you keep them; see `EnvClient.connect`.
         kwargs: Construction options, and the arguments of `VectorEnvClient.connect` (`fields`, `shards`, …).
 
     Raises:

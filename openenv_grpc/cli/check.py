@@ -33,7 +33,7 @@ def check(
         list[str] | None, typer.Option("--option", "-o", help="Construction option name=value; repeatable.")
     ] = None,
     case: Annotated[str, typer.Option(help="Only cases, or topics, that match this pattern (* and ? are wild).")] = "*",
-    face: Annotated[str | None, typer.Option(help="Only this face: stream or unary.")] = None,
+    face: Annotated[str | None, typer.Option(help="Only this face: stream, unary or local.")] = None,
     hint: Annotated[
         list[str] | None,
         typer.Option(help='Hint name=JSON, such as ending_action=\'{"verb": "end"}\'; repeatable.'),
@@ -83,6 +83,8 @@ def _run(
             environment, address = (None, name) if running else (name, None)
             target = stack.enter_context(check_target(environment, address, hints=given, timeout_s=timeout_s))
         target.options = _read_options(options, target)
+        if face is None and not target.has_local_lane:
+            chosen = [(case, on) for case, on in chosen if on.value != "local"]
         begin = time.monotonic()
         results = _run_all(target, chosen, console)
         _report(target, results, time.monotonic() - begin, console)
@@ -92,11 +94,11 @@ def _run(
 
 
 def _faces(name: str | None) -> tuple[Face, ...]:
-    from openenv_grpc.testing import BOTH
+    from openenv_grpc.testing import ALL
 
-    chosen = tuple(face for face in BOTH if name in (None, face.value))
+    chosen = tuple(face for face in ALL if name in (None, face.value))
     if not chosen:
-        msg = f"{name!r} is none of stream, unary"
+        msg = f"{name!r} is none of stream, unary, local"
         raise InvalidArgument(msg, field="face")
     return chosen
 

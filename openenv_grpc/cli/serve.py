@@ -33,6 +33,9 @@ def serve(
         typer.Option(help="Limit name=value; repeatable. Names: " + ", ".join(f.name for f in fields(Limits)) + "."),
     ] = None,
     reflection: Annotated[bool, typer.Option(help="Offer gRPC server reflection, for grpcurl.")] = True,
+    local_lane: Annotated[
+        bool, typer.Option(help="Offer clients on a unix socket shared memory and a socket straight to the workers.")
+    ] = True,
     lifeline: Annotated[int | None, typer.Option(hidden=True)] = None,
     scratch: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> None:
@@ -52,6 +55,7 @@ def serve(
         lifeline=lifeline,
         scratch=scratch,
         reflect=reflection,
+        local_lane=local_lane,
         ready=_tell_lifeline if lifeline is not None else _tell_person,
     )
     try:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from openenv_grpc.client import channel as net
 from openenv_grpc.client.carriers import AsyncGrpcCarrier
+from openenv_grpc.client.lane import take_over
+from openenv_grpc.client.local import AsyncLocalCarrier
 from openenv_grpc.client.spaces import action_space, observation_space, single_action_space, single_observation_space
 from openenv_grpc.errors import OpenEnvError, SessionClosed, SessionLost
 from openenv_grpc.session.actions import chunk_length
@@ -41,7 +44,7 @@ class _AsyncSession:
     """The environment that a typed client is for."""
     _VECTOR: ClassVar[bool] = False
 
-    def __init__(self, carrier: AsyncGrpcCarrier, server: ServerSpec, core: ClientCore) -> None:
+    def __init__(self, carrier: AsyncGrpcCarrier | AsyncLocalCarrier, server: ServerSpec, core: ClientCore) -> None:
         """Use `connect`, or `openenv_grpc.aio.make`."""
         self.server = server
         self._carrier = carrier
@@ -54,13 +57,18 @@ class _AsyncSession:
         self._reader = asyncio.get_running_loop().create_task(self._read())
 
     @classmethod
-    async def _connect(cls: type[SelfT], address: str, request: OpenRequest) -> SelfT:
-        carrier = AsyncGrpcCarrier(address)
+    async def _connect(
+        cls: type[SelfT], address: str, request: OpenRequest, transport: str, *, copy: bool
+    ) -> SelfT:
+        path = net.lane_path(address, transport)
+        request = dataclasses.replace(request, local_lane=path is not None)
+        stream = AsyncGrpcCarrier(address)
+        carrier: AsyncGrpcCarrier | AsyncLocalCarrier = stream
         try:
-            server = await carrier.describe()
+            server = await stream.describe()
             records = net.agree(server, cls.RECORDS)
             frame = request.encode(server.environment.spec_hash)
-            answer = await carrier.open(frame, net.open_timeout_s(server, request))
+            answer = await stream.open(frame, net.open_timeout_s(server, request))
             core = ClientCore(
                 records,
                 server.environment.capabilities,
@@ -69,6 +77,10 @@ class _AsyncSession:
                 vector=cls._VECTOR,
                 max_message_bytes=net.MAX_MESSAGE_BYTES,
             )
+            if path is not None and core.local is not None:
+                lane = await asyncio.to_thread(take_over, path, core, core.local, copy=copy)
+                carrier = stream if lane is None else AsyncLocalCarrier(lane, stream)
+            net.check_transport(transport, carrier.name)
         except BaseException:
             await carrier.close()
             raise
@@ -101,8 +113,7 @@ class _AsyncSession:
 
     async def _send(self, call: Call) -> None:
         try:
-            for frame in call.frames:
-                await self._carrier.send(frame)
+            await self._carrier.send(call)
         except OpenEnvError as error:
             self._fail(error)
 
@@ -146,8 +157,8 @@ class _AsyncSession:
 
     @property
     def transport(self) -> str:
-        """The carrier in use: grpc."""
-        return "grpc"
+        """The carrier in use: `grpc`, or `local` (shared memory, and sockets straight to the workers)."""
+        return self._carrier.name
 
     @property
     def limits(self) -> Any:
@@ -223,10 +234,14 @@ class AsyncEnvClient(_AsyncSession, Generic[ActionT, ObservationT, StateT]):
         fields: Sequence[str] = (),
         wait_s: float = 0.0,
         autoreset_mode: AutoresetMode = AutoresetMode.DISABLED,
+        transport: str = "auto",
+        copy: bool = True,
         **options: Any,
     ) -> SelfT:
         """Open a session on a server that runs; see `EnvClient.connect`."""
-        return await cls._connect(address, OpenRequest(options, 1, 0, autoreset_mode, fields, wait_s))
+        return await cls._connect(
+            address, OpenRequest(options, 1, 0, autoreset_mode, fields, wait_s), transport, copy=copy
+        )
 
     async def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None, timeout_s: float | None = None
@@ -294,10 +309,14 @@ class AsyncVectorEnvClient(_AsyncSession, Generic[ActionT, ObservationT, StateT]
         fields: Sequence[str] = (),
         wait_s: float = 0.0,
         autoreset_mode: AutoresetMode = AutoresetMode.NEXT_STEP,
+        transport: str = "auto",
+        copy: bool = True,
         **options: Any,
     ) -> SelfT:
         """Open a session of `num_envs` lanes; see `VectorEnvClient.connect`."""
-        return await cls._connect(address, OpenRequest(options, num_envs, shards, autoreset_mode, fields, wait_s))
+        return await cls._connect(
+            address, OpenRequest(options, num_envs, shards, autoreset_mode, fields, wait_s), transport, copy=copy
+        )
 
     @property
     def num_envs(self) -> int:

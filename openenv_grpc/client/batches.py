@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,12 @@ class Batch:
         finals = {row: self.finals[lane] for row, lane in rows.items() if lane in self.finals}
         return with_finals(info, finals, width)
 
+    def copied(self) -> Batch:
+        """The same in memory of its own."""
+        reward, terminated, truncated = self.outcomes
+        outcomes = reward.copy(), terminated.copy(), truncated.copy()
+        return Batch(self.lanes, [copied(part) for part in self.columns], outcomes, self.infos, deepcopy(self.finals))
+
     def part(self, rows: slice) -> Batch:
         """Some of the rows of a batch from one answer, as views."""
         if rows == slice(0, len(self.lanes)):
@@ -81,6 +88,11 @@ def join(parts: Sequence[Batch]) -> Batch:
         [info for part in parts for info in part.infos],
         {lane: final for part in parts for lane, final in part.finals.items()},
     )
+
+
+def copied(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """The same columns in memory of their own."""
+    return {name: column.copy() for name, column in columns.items()}
 
 
 def patch(old: Mapping[str, Any], batch: Batch) -> dict[str, Any]:

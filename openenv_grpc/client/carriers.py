@@ -1,4 +1,7 @@
-"""The carriers: how frames reach a server and come back. One seam, `send` and `receive`, sync and asyncio."""
+"""The gRPC carrier: how frames reach a server and come back over a stream, sync and asyncio.
+
+The seam that other carriers share (`openenv_grpc.client.local`): `send` a call, `receive` a frame, `cancel`, `close`.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,14 @@ from openenv_grpc.client import channel as net
 from openenv_grpc.errors import OpenEnvError, ServerUnavailable, SessionLost
 
 if TYPE_CHECKING:
+    from openenv_grpc.session.calls import Call
     from openenv_grpc.specs import ServerSpec
 
 _EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
 
 
 class GrpcCarrier:
-    """One stream to one server: frames out by `send`, frames in by `receive`.
+    """One stream to one server.
 
     A thread of its own reads the stream. A caller must not: Ctrl-C in the middle of gRPC's `next` leaves the read under
     way, and may leave gRPC's lock held, so that nothing ends any more. A queue can be left at any moment.
@@ -29,6 +33,8 @@ class GrpcCarrier:
     Args:
         address: `unix:/path` or `host:port`.
     """
+
+    name = "grpc"
 
     def __init__(self, address: str) -> None:
         """Make the channel; nothing is sent yet."""
@@ -70,17 +76,22 @@ class GrpcCarrier:
         finally:
             alarm.cancel()
 
-    def send(self, frame: bytes) -> None:
-        """Send a frame."""
-        self._outgoing.put(frame)
+    def send(self, call: Call) -> None:
+        """Send a call's frames."""
+        for frame in call.frames:
+            self._outgoing.put(frame)
 
-    def receive(self) -> bytes:
+    def receive(self, timeout_s: float | None = None) -> bytes:
         """The next frame; blocks.
 
         Raises:
-            SessionLost: The stream has ended.
+            SessionLost: The stream has ended, or nothing came in time.
         """
-        item = self._incoming.get()
+        try:
+            item = self._incoming.get(timeout=timeout_s)
+        except queue.Empty:
+            msg = "the environment's process is gone, and the server does not say why"
+            raise SessionLost(msg) from None
         if isinstance(item, bytes):
             return item
         self._incoming.put(item)  # for whoever asks next
@@ -119,6 +130,8 @@ class AsyncGrpcCarrier:
         address: `unix:/path` or `host:port`.
     """
 
+    name = "grpc"
+
     def __init__(self, address: str) -> None:
         """Make the channel; nothing is sent yet."""
         self.address = address
@@ -142,14 +155,18 @@ class AsyncGrpcCarrier:
         """
         method: Any = self._channel.stream_stream(net.SERVICE + "Session")
         self._stream = method()
-        await self.send(frame)
+        await self._write(frame)
         try:
             return await asyncio.wait_for(self.receive(), timeout_s)
         except asyncio.TimeoutError:
             raise _not_opened(self.address, timeout_s) from None
 
-    async def send(self, frame: bytes) -> None:
-        """Send a frame."""
+    async def send(self, call: Call) -> None:
+        """Send a call's frames."""
+        for frame in call.frames:
+            await self._write(frame)
+
+    async def _write(self, frame: bytes) -> None:
         try:
             await self._stream.write(frame)
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError, asyncio.CancelledError) as error:

@@ -19,8 +19,10 @@ from openenv_grpc.errors import (
     ServerUnavailable,
     SessionLost,
     SpecMismatch,
+    Unsupported,
     from_status,
 )
+from openenv_grpc.session.local import path_of
 from openenv_grpc.specs import PROTOCOL_REVISION, ServerSpec
 from openenv_grpc.v1 import environment_pb2
 
@@ -36,6 +38,8 @@ GRACE_S = 10.0
 """How long past a request's budget a client waits before it gives the server up for dead."""
 CLOSE_TIMEOUT_S = 2.0
 """How long a client that closes waits for the server's answer."""
+
+TRANSPORTS = ("auto", "grpc", "local")
 
 OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -67,6 +71,32 @@ def check_address(address: str) -> str:
         msg = f"{address!r} is neither host:port nor unix:/path"
         raise InvalidArgument(msg, field="address")
     return address
+
+
+def lane_path(address: str, transport: str) -> str | None:
+    """Where to ask for the local lane; None when it is not to be asked for.
+
+    Raises:
+        InvalidArgument: There is no such transport.
+    """
+    if transport not in TRANSPORTS:
+        msg = f"{transport!r} is none of {', '.join(TRANSPORTS)}"
+        raise InvalidArgument(msg, field="transport")
+    return None if transport == "grpc" else path_of(address)
+
+
+def check_transport(wanted: str, found: str) -> None:
+    """Refuse a carrier other than the one that was insisted on.
+
+    Raises:
+        Unsupported: It is another.
+    """
+    if wanted not in ("auto", found):
+        msg = (
+            f"the server offers no local lane, or does not share this host; use transport='auto' (it found {found}), "
+            "or serve on a unix socket without --no-local-lane"
+        )
+        raise Unsupported(msg, field="transport")
 
 
 def translate(error: Any, address: str, *, opened: bool = False) -> OpenEnvError:

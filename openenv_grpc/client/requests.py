@@ -56,10 +56,14 @@ class Requests:
         client: The session.
         shape: Its observations.
         batch_size: Lanes that `take` delivers.
+        copy: Whether the client's results stay as they are.
     """
 
-    def __init__(self, client: VectorEnvClient[Any, Any, Any], shape: ObservationShape, batch_size: int) -> None:
+    def __init__(
+        self, client: VectorEnvClient[Any, Any, Any], shape: ObservationShape, batch_size: int, *, copy: bool
+    ) -> None:
         """Nothing is under way."""
+        self._copy = copy
         self._client = client
         self._core = client._core
         self._batch_size = batch_size
@@ -90,7 +94,7 @@ class Requests:
             verb: reset or step.
             lanes: Different lanes, in any order.
             begin: Makes the call for some of them: their increasing numbers, and their positions in `lanes`.
-            each: For a step one action for each of `lanes`, as `ActionShape.columns` makes them; for a reset one seed for
+            each: For a step one action for each lane, as `ActionShape.columns` makes them; for a reset one seed for
                 each, or None.
 
         Raises:
@@ -160,6 +164,8 @@ class Requests:
                 failures = error.lane_errors or dict.fromkeys(request.lanes.tolist(), error)
                 result = error.partial
             batch = batch_of(result, self._shape) if isinstance(result, VectorResult) else None
+            if batch is not None and not self._copy and (len(batch.lanes) != self._batch_size or self._answered()):
+                batch = batch.copied()  # it waits for others, whose answers may be written over it
             request.answer = Answer(next(self._order), batch, failures)
         self._calls.remove(call)
 

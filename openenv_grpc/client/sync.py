@@ -8,6 +8,7 @@ answering. Ctrl-C may come at any moment: the next answer is still that of the n
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
 import time
 import weakref
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from openenv_grpc.client import channel as net
 from openenv_grpc.client.carriers import GrpcCarrier
+from openenv_grpc.client.lane import take_over
+from openenv_grpc.client.local import LocalCarrier
 from openenv_grpc.client.spaces import action_space, observation_space, single_action_space, single_observation_space
 from openenv_grpc.errors import OpenEnvError, SessionClosed, SessionLost
 from openenv_grpc.session.actions import chunk_length
@@ -25,6 +28,7 @@ from openenv_grpc.specs import AutoresetMode, ServerSpec
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from openenv_grpc.codec.frame import Apart
     from openenv_grpc.codec.records import RecordSet
     from openenv_grpc.environment import StepResult
     from openenv_grpc.session.results import VectorResult
@@ -78,7 +82,7 @@ class _SyncSession:
     """The environment that a typed client is for."""
     _VECTOR: ClassVar[bool] = False
 
-    def __init__(self, carrier: GrpcCarrier, server: ServerSpec, core: ClientCore) -> None:
+    def __init__(self, carrier: GrpcCarrier | LocalCarrier, server: ServerSpec, core: ClientCore) -> None:
         """Use `connect`, or `openenv_grpc.make`."""
         self.server = server
         self._carrier = carrier
@@ -92,12 +96,15 @@ class _SyncSession:
         _WATCHDOG.add(self)
 
     @classmethod
-    def _connect(cls: type[SelfT], address: str, request: OpenRequest) -> SelfT:
-        carrier = GrpcCarrier(address)
+    def _connect(cls: type[SelfT], address: str, request: OpenRequest, transport: str, *, copy: bool) -> SelfT:
+        path = net.lane_path(address, transport)
+        request = dataclasses.replace(request, local_lane=path is not None)
+        stream = GrpcCarrier(address)
+        carrier: GrpcCarrier | LocalCarrier = stream
         try:
-            server = carrier.describe()
+            server = stream.describe()
             records = net.agree(server, cls.RECORDS)
-            answer = carrier.open(request.encode(server.environment.spec_hash), net.open_timeout_s(server, request))
+            answer = stream.open(request.encode(server.environment.spec_hash), net.open_timeout_s(server, request))
             core = ClientCore(
                 records,
                 server.environment.capabilities,
@@ -106,6 +113,10 @@ class _SyncSession:
                 vector=cls._VECTOR,
                 max_message_bytes=net.MAX_MESSAGE_BYTES,
             )
+            lane = None if path is None or core.local is None else take_over(path, core, core.local, copy=copy)
+            if lane is not None:
+                carrier = LocalCarrier(lane, stream)
+            net.check_transport(transport, carrier.name)
         except BaseException:
             carrier.close()
             raise
@@ -122,8 +133,7 @@ class _SyncSession:
             before = self._core.numbers
             try:
                 call = begin()
-                for frame in call.frames:
-                    self._carrier.send(frame)
+                self._carrier.send(call)
             except BaseException:
                 if self._core.numbers != before:  # Ctrl-C: numbers were given to frames that never left
                     self._core.fail(SessionLost("interrupted while a request was being sent; open a new session"))
@@ -180,7 +190,7 @@ class _SyncSession:
                     self._changed.notify_all()
         return found or calls[0]  # after a failure all are done
 
-    def _take(self, frame: bytes) -> None:
+    def _take(self, frame: bytes | Apart) -> None:
         with self._mutex:
             self._core.receive(frame)
             if len(self._clock) > 1:
@@ -205,8 +215,8 @@ class _SyncSession:
 
     @property
     def transport(self) -> str:
-        """The carrier in use: grpc."""
-        return "grpc"
+        """The carrier in use: `grpc`, or `local` (shared memory, and sockets straight to the workers)."""
+        return self._carrier.name
 
     @property
     def limits(self) -> Any:
@@ -293,6 +303,8 @@ class EnvClient(_SyncSession, Generic[ActionT, ObservationT, StateT]):
         fields: Sequence[str] = (),
         wait_s: float = 0.0,
         autoreset_mode: AutoresetMode = AutoresetMode.DISABLED,
+        transport: str = "auto",
+        copy: bool = True,
         **options: Any,
     ) -> SelfT:
         """Open a session on a server that runs.
@@ -302,6 +314,10 @@ class EnvClient(_SyncSession, Generic[ActionT, ObservationT, StateT]):
             fields: Observation fields wanted; the others stay empty. All by default.
             wait_s: Seconds to wait in line when the server is full.
             autoreset_mode: What happens at an episode's end; by default the caller resets.
+            transport: `auto` uses the local lane where server and client share a host and the server offers it, gRPC
+                elsewhere; `grpc` and `local` insist.
+            copy: Whether arrays in results stay as they are for as long as you keep them. Without that those of the
+                local lane are overwritten once the next result of the same lanes has come.
             options: Construction options of the environment, such as `game="pong"`.
 
         Raises:
@@ -311,8 +327,9 @@ class EnvClient(_SyncSession, Generic[ActionT, ObservationT, StateT]):
             ServerFull: All sessions are taken, also after `wait_s`.
             InvalidArgument: A wrong address or option.
             EnvironmentFailed: The environment cannot be built with these options.
+            Unsupported: `transport` is `local`, and the server hands over no local lane.
         """
-        return cls._connect(address, OpenRequest(options, 1, 0, autoreset_mode, fields, wait_s))
+        return cls._connect(address, OpenRequest(options, 1, 0, autoreset_mode, fields, wait_s), transport, copy=copy)
 
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None, timeout_s: float | None = None
@@ -392,6 +409,8 @@ class VectorEnvClient(_SyncSession, Generic[ActionT, ObservationT, StateT]):
         fields: Sequence[str] = (),
         wait_s: float = 0.0,
         autoreset_mode: AutoresetMode = AutoresetMode.NEXT_STEP,
+        transport: str = "auto",
+        copy: bool = True,
         **options: Any,
     ) -> SelfT:
         """Open a session of `num_envs` lanes; see `EnvClient.connect`.
@@ -403,9 +422,13 @@ class VectorEnvClient(_SyncSession, Generic[ActionT, ObservationT, StateT]):
             fields: Observation fields wanted. All by default.
             wait_s: Seconds to wait in line when the server is full.
             autoreset_mode: What happens at an episode's end.
+            transport: As in `EnvClient.connect`.
+            copy: As in `EnvClient.connect`.
             options: Construction options of the environment.
         """
-        return cls._connect(address, OpenRequest(options, num_envs, shards, autoreset_mode, fields, wait_s))
+        return cls._connect(
+            address, OpenRequest(options, num_envs, shards, autoreset_mode, fields, wait_s), transport, copy=copy
+        )
 
     @property
     def num_envs(self) -> int:

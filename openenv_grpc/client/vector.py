@@ -19,7 +19,7 @@ from openenv_grpc.client.arguments import (
     read_reset_mask,
     read_seeds,
 )
-from openenv_grpc.client.batches import Batch, batch_of, patch
+from openenv_grpc.client.batches import Batch, batch_of, copied, patch
 from openenv_grpc.client.owner import SessionOwner
 from openenv_grpc.client.requests import Requests
 from openenv_grpc.client.shapes import ActionShape, ObservationShape, take
@@ -44,9 +44,9 @@ class VectorEnv(SessionOwner):
     """N lanes, stepped together (`reset`, `step`) or as they come (`async_reset`, `send`, `recv`).
 
     An observation or action with exactly one field that is present in the session is that field's array, (N, …) for
-    N lanes; otherwise it is a dict of such arrays by field name. Texts are tuples of N. Observations are read-only and
-    are never overwritten. Infos are laid out as Gymnasium's SyncVectorEnv does, `final_obs` and `final_info` included.
-    `send` and `recv` may be called from two threads.
+    N lanes; otherwise it is a dict of such arrays by field name. Texts are tuples of N. Observations are read-only, and
+    never overwritten unless `copy` is False. Infos are laid out as Gymnasium's SyncVectorEnv does, `final_obs` and
+    `final_info` included. `send` and `recv` may be called from two threads.
 
     Handing over to other frameworks: observations support the buffer protocol and, from numpy 2.1 on, DLPack, read-only
     as they are: `np.from_dlpack` shares their memory. `jax.numpy.asarray` copies them and `jax.numpy.from_dlpack`
@@ -61,12 +61,10 @@ class VectorEnv(SessionOwner):
     Args:
         client: An open session. Closing this closes it.
         batch_size: Lanes that `recv` returns, 1 to N; all by default.
-        copy: Whether observations must stay as they are after later calls. So far they do with either value.
+        copy: What the client was opened with: whether observations stay as they are for as long as you keep them.
 
     Attributes:
         client: The session's client: results in typed columns, states, snapshots.
-        batch_size: See above.
-        copy: See above.
         metadata: Under `autoreset_mode` the mode in force.
         spec: None; whoever registers environments puts a `gymnasium.envs.registration.EnvSpec` here.
         render_mode: None.
@@ -86,7 +84,7 @@ class VectorEnv(SessionOwner):
         self.batch_size = read_batch_size(batch_size, self._core)
         self._observations = ObservationShape(self._core)
         self._actions = ActionShape(self._core)
-        self._requests = Requests(client, self._observations, self.batch_size)
+        self._requests = Requests(client, self._observations, self.batch_size, copy=copy)
         self._last: NDArray[np.int64] | None = None
         self._latest: dict[str, Any] | None = None
 
@@ -108,11 +106,11 @@ class VectorEnv(SessionOwner):
             num_envs: Number of lanes.
             batch_size: See the class.
             autoreset_mode: `AutoresetMode`, Gymnasium's enum of that name, or the name or value of either.
-            copy: See the class.
+            copy: See `EnvClient.connect`.
             kwargs: Construction options, and the arguments of `VectorEnvClient.connect`.
         """
         mode = read_autoreset_mode(autoreset_mode)
-        client: Client = VectorEnvClient.connect(address, num_envs, autoreset_mode=mode, **kwargs)
+        client: Client = VectorEnvClient.connect(address, num_envs, autoreset_mode=mode, copy=copy, **kwargs)
         try:
             return cls(client, batch_size=batch_size, copy=copy)
         except BaseException:
@@ -152,6 +150,8 @@ class VectorEnv(SessionOwner):
         rest = {name: value for name, value in (options or {}).items() if name != RESET_MASK}
         each = None if lanes is None else read_seeds(seed, range(self.num_envs))
         seeds = seed if each is None or lanes is None else [each[lane] for lane in lanes]
+        if self._latest is not None and lanes is not None and not self.copy:
+            self._latest = copied(self._latest)  # before the answer is written over it
         batch = self._ask(lambda: self.client.reset(seed=seeds, options=rest, lanes=lanes), 2)
         columns = batch.columns if self._latest is None else [self._latest]
         return self._observation(columns, out), batch.info(self.num_envs)

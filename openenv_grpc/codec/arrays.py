@@ -227,7 +227,33 @@ def from_message(message: array_pb2.Array) -> NDArray[Any]:
 
 
 def stack(parts: Sequence[NDArray[Any]], axis: int) -> NDArray[Any]:
-    """Join the same column of several shards along the lane axis, read-only; a single part needs no copy."""
-    joined = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=axis)
+    """Join the same column of several shards along the lane axis, read-only.
+
+    No copy of a single part, nor of parts that lie one behind the other in the same memory.
+    """
+    joined = parts[0] if len(parts) == 1 else None
+    if joined is None and axis == 0:
+        joined = _adjoined(parts)
+    if joined is None:
+        joined = np.concatenate(parts, axis=axis)
     joined.flags.writeable = False
     return joined
+
+
+def _adjoined(parts: Sequence[NDArray[Any]]) -> NDArray[Any] | None:
+    """One view of arrays that lie one behind the other in the same buffer; None when they do not."""
+    first, base = parts[0], parts[0].base
+    if not isinstance(base, np.ndarray):
+        return None
+    begin = end = _address(first)
+    for part in parts:
+        if part.base is not base or _address(part) != end or not part.flags.c_contiguous:
+            return None
+        end += part.nbytes
+    rows = sum(len(part) for part in parts)
+    return view(base, first.dtype, (rows, *first.shape[1:]), begin - _address(base))
+
+
+def _address(array: NDArray[Any]) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from openenv_grpc.codec.arrays import BOOL, cast, check_bounds, read_bools, view
-from openenv_grpc.codec.frame import aligned
+from openenv_grpc.codec.frame import Frame, Joint, aligned
 from openenv_grpc.errors import MalformedFrame, OpenEnvError
 from openenv_grpc.specs import ArraySpec
 
@@ -66,8 +66,23 @@ class ColumnLayout:
         if size != want:
             msg = f"{size} bytes, expected {want} for {rows} rows"
             raise MalformedFrame(msg, field="payload")
-        columns = self.views(buffer, offset, rows)
+        return self._checked(self.views(buffer, offset, rows), copied=not isinstance(buffer, bytes))
+
+    def read_part(self, joint: Joint) -> dict[str, NDArray[Any]]:
+        """Like `read`, of some rows of columns in joint memory.
+
+        Raises:
+            MalformedFrame: As `read`.
+        """
+        rows = slice(joint.rows.start, joint.rows.stop)
+        whole = self.views(joint.buffer, 0, joint.lanes)
+        return self._checked({name: view[rows] for name, view in whole.items()}, copied=True)
+
+    def _checked(self, columns: dict[str, NDArray[Any]], *, copied: bool) -> dict[str, NDArray[Any]]:
+        """Columns with good truth values; with `copied`, numbers and truth values that nobody can change any more."""
         for name, spec in self.specs.items():
+            if copied and (not spec.shape or spec.dtype == BOOL):
+                columns[name] = columns[name].copy()
             if spec.dtype == BOOL:
                 try:
                     read_bools(columns[name])
@@ -134,20 +149,22 @@ class TransitionLayout:
         tail = self.final.size(finals) if finals else 0
         return self.final_offset(rows) + tail if tail else self.main.size(rows)
 
-    def read(
-        self, buffer: Any, offset: int, size: int, rows: int, finals: int
-    ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+    def read(self, frame: Frame, rows: int, finals: int) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
         """Main and final columns of a payload that came from a peer.
 
         Raises:
             MalformedFrame: Its size is wrong, or a truth value is neither 0 nor 1.
         """
         want = self.size(rows, finals)
-        if size != want:
-            msg = f"{size} bytes, expected {want} for {rows} rows"
+        if frame.size != want or (frame.joint is not None and len(frame.joint.rows) != rows):
+            msg = f"{frame.size} bytes, expected {want} for {rows} rows"
             raise MalformedFrame(msg, field="payload")
-        main = self.main.read(buffer, offset, self.main.size(rows), rows)
+        if frame.joint is None:
+            main = self.main.read(frame.data, frame.offset, self.main.size(rows), rows)
+        else:
+            main = self.main.read_part(frame.joint)
         if not finals:
             return main, {}
-        start = offset + self.final_offset(rows)
-        return main, self.final.read(buffer, start, self.final.size(finals), finals)
+        start, size = frame.offset + self.final_offset(rows), self.final.size(finals)
+        tail = frame.data if isinstance(frame.data, bytes) else frame.data[start : start + size].tobytes()
+        return main, self.final.read(tail, start if tail is frame.data else 0, size, finals)

@@ -34,13 +34,50 @@ SEARCHED = 1000
 MessageT = TypeVar("MessageT", bound="Message")
 
 
+class Joint(NamedTuple):
+    """Columns of a whole session, of which one shard's answer is some rows.
+
+    Attributes:
+        buffer: They, as a read-only array of bytes.
+        lanes: Rows of each column.
+        rows: Those of the answer.
+    """
+
+    buffer: Any
+    lanes: int
+    rows: range
+
+
+class Apart(NamedTuple):
+    """A frame whose payload came by another way than its header: through memory that its sender can still write.
+
+    Attributes:
+        head: The frame up to the payload's content.
+        memory: Where the payload begins, as a read-only array of bytes.
+        size: Its length.
+        joint: Where its main columns lie, if not there.
+    """
+
+    head: bytes
+    memory: Any
+    size: int
+    joint: Joint | None = None
+
+
 class Frame(NamedTuple):
-    """A decoded frame: its header, and where its payload lies in the bytes it came in."""
+    """A decoded frame: its header, and where its payload lies.
+
+    Attributes:
+        data: The bytes that it came in, or memory that its sender can still write: what is checked there must be
+            copied first.
+        joint: Where the main columns lie, if not there.
+    """
 
     header: Any
-    data: bytes
+    data: Any
     offset: int
     size: int
+    joint: Joint | None = None
 
 
 def aligned(size: int) -> int:
@@ -100,6 +137,28 @@ def decode(data: bytes, cls: type[MessageT], limit: int) -> Frame:
         msg = "given twice"
         raise MalformedFrame(msg, field="payload")
     return Frame(header, data, offset, length)
+
+
+def decode_apart(frame: Apart, cls: type[MessageT], limit: int) -> Frame:
+    """Like `decode`, of a frame whose payload is elsewhere.
+
+    Raises:
+        MessageTooLarge: It is larger than `limit` bytes.
+        MalformedFrame: As `decode`, or the payload has another length than the frame says.
+    """
+    head, total = frame.head, len(frame.head) + frame.size
+    if total > limit:
+        msg = f"{total} bytes, at most {limit} are allowed; send fewer lanes or a shorter chunk"
+        raise MessageTooLarge(msg)
+    tag, size = _SIZE.unpack_from(head) if len(head) >= _SIZE.size else (0, 0)
+    if tag != _SIZE_TAG or not _SIZE.size <= size < len(head) or head[size : size + 2] != _PAYLOAD_TAG:
+        msg = "does not end where field 1000 begins"
+        raise MalformedFrame(msg, field="header_size")
+    length, end = _read_varint(head, size + 2)
+    if length != frame.size or end != len(head):
+        msg = "its length is not what the frame says"
+        raise MalformedFrame(msg, field="payload")
+    return Frame(_parse(head[:size], cls), frame.memory, 0, length, frame.joint)
 
 
 def _decode_whole(data: bytes, cls: type[MessageT]) -> Frame:

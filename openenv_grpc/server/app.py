@@ -20,9 +20,11 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from openenv_grpc.errors import InvalidArgument, OpenEnvError
+from openenv_grpc.server.handover import Handover
 from openenv_grpc.server.servicer import SERVICE, EnvironmentServicer
 from openenv_grpc.server.sessions import SessionTable
 from openenv_grpc.server.workers import Workers
+from openenv_grpc.session.local import path_of
 from openenv_grpc.session.options import parse_option
 from openenv_grpc.specs import Limits
 from openenv_grpc.worker.scheduling import RELAY_SLICE_NS, ask_for_slice
@@ -51,6 +53,7 @@ class ServerConfig:
         limits: Limits in force.
         lifeline: A file descriptor; when its other end closes, the server shuts down. None for no lifeline.
         scratch: A directory that the server removes when it ends, for an owner that may be gone by then; or None.
+        local_lane: Offer clients on a unix socket the local lane.
         ready: Called with the address in force once the server is SERVING (or its environment has failed).
     """
 
@@ -61,6 +64,7 @@ class ServerConfig:
     lifeline: int | None = None
     scratch: Path | None = None
     reflect: bool = True
+    local_lane: bool = True
     ready: Any = None
 
 
@@ -139,10 +143,14 @@ class App:
             table.background(_set_health(health_service, health_pb2.HealthCheckResponse.NOT_SERVING))
 
         workers = Workers(self.path, self.name, on_gone)
-        table = SessionTable(workers, self.config.limits)
+        path = path_of(self.address) if self.config.local_lane else None
+        handover = None if path is None else Handover(path)
+        table = SessionTable(workers, self.config.limits, handover)
         servicer = EnvironmentServicer(table, metadata.version("openenv-grpc"))
         server = self._grpc_server(servicer, health_service)
         await server.start()
+        if handover is not None:
+            handover.start()
         loop = asyncio.get_running_loop()
         watch = loop.create_task(table.watch())
         stop = loop.create_task(self._stop.wait())
@@ -159,6 +167,8 @@ class App:
             for task in (watch, stop, prepare):
                 task.cancel()
             await workers.stop()
+            if handover is not None:
+                handover.stop()
             self._remove_socket()
             if self.config.scratch is not None:
                 shutil.rmtree(self.config.scratch, ignore_errors=True)

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING
 
 from openenv_grpc.codec import frame as frames
 from openenv_grpc.errors import DeadlineExceeded, EnvironmentCrashed, OpenEnvError, ServerFull
-from openenv_grpc.session.packet import FAILED, RECV_SIZE, Assembler, Packet, messages
+from openenv_grpc.session.local import BOUNDS, SLOTS
+from openenv_grpc.session.packet import DRAIN, FAILED, RECV_SIZE, Assembler, Packet, messages
 from openenv_grpc.session.shard import status_frame
+from openenv_grpc.worker.memory import read_clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,11 +32,12 @@ if TYPE_CHECKING:
     Deliver = Callable[[bytes, int], None]
     """Takes a frame and its packet's flags."""
 
-SLOTS = 2
-"""Slots of a shard's memory: one is written while the other is joined. More only cost cache."""
+IN_USE = 2
+"""Slots used over gRPC: one is written while the other is joined. More only cost cache."""
 GRACE_S = 1.0
 """What a worker gets beyond a request's budget to react to its own alarm, before it is ended."""
-_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
+MAX_FDS = 3
+"""With the answer to Open: the shard's memory, the client's end of its local lane, joint memory."""
 
 
 @dataclass
@@ -54,6 +57,11 @@ class ShardLink:
         worker: The process at the other end.
         limits: Limits in force.
         on_lost: Called once when the worker is gone or has broken the format.
+
+    Attributes:
+        local: What a client needs of the shard's local lane (its socket, its memory); None where there is none, and
+            when it was taken.
+        joint: Memory of all shards, from the shard that made it; None elsewhere.
     """
 
     def __init__(
@@ -67,6 +75,8 @@ class ShardLink:
         """Nothing is sent yet."""
         self.shard = shard
         self.worker = worker
+        self.local: tuple[int, int] | None = None
+        self.joint: int | None = None
         self._sock = sock
         self._limits = limits
         self._on_lost = on_lost
@@ -74,7 +84,8 @@ class ShardLink:
         self._assembler = Assembler(limits.message_bytes)
         self._memory: mmap.mmap | None = None
         self._slot_bytes = 0
-        self._free = deque(range(SLOTS))
+        self._free = list(range(IN_USE))
+        self._fds: list[int] = []
         self._running: deque[tuple[int, _Pending]] = deque()
         self._backlog: deque[_Pending] = deque()
         self._outgoing: deque[bytes] = deque()
@@ -89,22 +100,32 @@ class ShardLink:
         """
         for message in messages(Packet(0, 0, 0, opening)):
             await self._loop.sock_sendall(self._sock, message)
+        packet = await self._receive()
+        if not packet.flags & FAILED:
+            self._keep()
+            self._loop.add_reader(self._sock, self._on_readable)
+        return packet
+
+    async def share(self, joint: int) -> None:
+        """Hand over the memory of all shards; returns when the worker has mapped it."""
+        socket.send_fds(self._sock, [b"\0"], [joint])
+        await self._receive()
+        self._loop.add_reader(self._sock, self._on_readable)
+
+    async def _receive(self) -> Packet:
+        """One packet while the session opens; file descriptors with it are kept."""
         while True:
             await self._readable()
             try:
-                data, fds, _, _ = socket.recv_fds(self._sock, RECV_SIZE, 1)
+                data, fds, _, _ = socket.recv_fds(self._sock, RECV_SIZE, MAX_FDS)
             except ConnectionError:
                 data, fds = b"", []
+            self._fds += fds
             if not data:
                 raise await self.worker.obituary()
-            for fd in fds:
-                self._map(fd)
             packet = self._assembler.feed(data)
             if packet is not None:
-                break
-        if not packet.flags & FAILED:
-            self._loop.add_reader(self._sock, self._on_readable)
-        return packet
+                return packet
 
     async def _readable(self) -> None:
         """Wait for something to read; `close` ends it with the error."""
@@ -116,16 +137,29 @@ class ShardLink:
             if self._sock.fileno() >= 0:
                 self._loop.remove_reader(self._sock)
 
-    def _map(self, fd: int) -> None:
-        try:
-            size = os.fstat(fd).st_size
-            if fcntl.fcntl(fd, fcntl.F_GET_SEALS) & _SEALS != _SEALS or size % (SLOTS * mmap.PAGESIZE):
-                msg = "the worker offered memory that can shrink"
-                raise EnvironmentCrashed(msg)
-            self._memory = mmap.mmap(fd, size, prot=mmap.PROT_READ)
-            self._slot_bytes = size // SLOTS
-        finally:
-            os.close(fd)
+    def _keep(self) -> None:
+        """Map the memory that came with the answer to Open, and keep what the client may be handed."""
+        if not self._fds:
+            msg = "the worker offered no memory"
+            raise EnvironmentCrashed(msg)
+        memory, *rest = self._fds
+        size = os.fstat(memory).st_size
+        if fcntl.fcntl(memory, fcntl.F_GET_SEALS) & BOUNDS != BOUNDS or size <= mmap.PAGESIZE:
+            msg = "the worker offered memory that can shrink"
+            raise EnvironmentCrashed(msg)
+        self._memory = mmap.mmap(memory, size, prot=mmap.PROT_READ)
+        self._slot_bytes = (size - mmap.PAGESIZE) // SLOTS
+        if rest:
+            self.local = rest[0], memory
+            self.joint = rest[1] if len(rest) > 1 else None
+        else:
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Close what the client might have been handed."""
+        while self._fds:
+            os.close(self._fds.pop())
+        self.local = self.joint = None
 
     @property
     def in_flight(self) -> int:
@@ -145,10 +179,18 @@ class ShardLink:
         self._backlog.append(_Pending(seq, budget, deliver, frame))
         self._advance()
 
+    def is_busy(self) -> bool:
+        """Whether a request is under way, also one that came by the local lane."""
+        return bool(self.in_flight) or (self._memory is not None and read_clock(self._memory) > 0)
+
+    def drain(self) -> None:
+        """Have the worker refuse what comes by the local lane."""
+        self._send(Packet(DRAIN, 0, 0, b""))
+
     def _advance(self) -> None:
         """Hand requests to the worker while there are free slots."""
         while self._free and self._backlog:
-            pending, slot = self._backlog.popleft(), self._free.popleft()
+            pending, slot = self._backlog.popleft(), self._free.pop()
             if not self._running:
                 self._head_since = time.monotonic()
             self._running.append((slot, pending))
@@ -212,12 +254,16 @@ class ShardLink:
 
     def overdue(self) -> OpenEnvError | None:
         """The error that ends the session if the worker has ignored its own alarm."""
-        if not self._running or time.monotonic() - self._head_since <= self._running[0][1].budget_s + GRACE_S:
+        now = time.monotonic()
+        if self._running:
+            late = now > self._head_since + self._running[0][1].budget_s + GRACE_S
+        else:  # what the local lane brought, the worker alone knows of
+            until = 0.0 if self._memory is None else read_clock(self._memory)
+            late = 0 < until < now - GRACE_S
+        if not late:
             return None
-        budget = self._running[0][1].budget_s
-        return DeadlineExceeded(
-            f"the environment did not stop within {budget:g} s and was ended; the session has ended"
-        )
+        msg = "the environment did not stop in time and was ended; the session has ended"
+        return DeadlineExceeded(msg)
 
     def close(self, error: OpenEnvError, flags: int) -> None:
         """Answer everything that waits with an error and let go of the worker."""
@@ -230,5 +276,6 @@ class ShardLink:
         self._running.clear()
         self._backlog.clear()
         self._memory = None
+        self.let_go()
         for pending in waiting:
             pending.deliver(status_frame(self.shard, pending.seq, error, ended=True), flags)

@@ -30,6 +30,9 @@ class Session:
         session_id: Its name, a secret.
         table: Where it is listed.
         on_frame: Takes frames for the session's stream; None for a session of unary calls.
+
+    Attributes:
+        local_key: What its local lane is offered under; empty where it is not.
     """
 
     def __init__(self, session_id: str, table: SessionTable, on_frame: Callable[[bytes | None], None] | None) -> None:
@@ -37,6 +40,7 @@ class Session:
         self.id = session_id
         self.links: list[ShardLink] = []
         self.ended: OpenEnvError | None = None
+        self.local_key = b""
         self._last_used = time.monotonic()
         self._table = table
         self._on_frame = on_frame
@@ -45,6 +49,10 @@ class Session:
     def in_flight(self) -> int:
         """Requests of all shards that wait for their answers."""
         return sum(link.in_flight for link in self.links)
+
+    def is_busy(self) -> bool:
+        """Whether a request is under way, whichever way it came."""
+        return any(link.is_busy() for link in self.links)
 
     def is_idle(self) -> bool:
         """Whether nobody holds it: no stream, no request in progress, not used for a while."""
@@ -96,6 +104,8 @@ class Session:
     def release(self, error: OpenEnvError, *, at_once: bool = False) -> None:
         """Let go of all workers. They see it, close their environments and exit; those that don't are killed."""
         workers, loop = self._table.workers, asyncio.get_running_loop()
+        if self._table.handover is not None:
+            self._table.handover.withdraw(self)
         for link in self.links:
             link.close(error, FAILED | ENDED)
             loop.call_later(0 if at_once else CLOSE_GRACE_S, workers.kill, link.worker)

@@ -26,15 +26,18 @@ from openenv_grpc.errors import (
     SpecMismatch,
     from_status,
 )
-from openenv_grpc.server.link import GRACE_S, SLOTS, ShardLink
+from openenv_grpc.server.link import GRACE_S, ShardLink
 from openenv_grpc.server.session import RETRY_S, Session
+from openenv_grpc.session.local import SLOTS
 from openenv_grpc.session.options import check_options
 from openenv_grpc.specs import PROTOCOL_REVISION, EnvironmentSpec, Limits
 from openenv_grpc.v1 import session_pb2
+from openenv_grpc.worker.memory import seal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from openenv_grpc.server.handover import Handover
     from openenv_grpc.server.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -49,14 +52,16 @@ class SessionTable:
     Args:
         workers: Forks their workers.
         limits: Limits in force.
+        handover: Hands local lanes over; None where there are none.
 
     Attributes:
         default_options: The server's own options, under those of a client.
     """
 
-    def __init__(self, workers: Workers, limits: Limits) -> None:
+    def __init__(self, workers: Workers, limits: Limits, handover: Handover | None = None) -> None:
         """No session yet."""
         self.workers = workers
+        self.handover = handover
         self.limits = limits
         self.sessions: dict[str, Session] = {}
         self.draining = False
@@ -103,9 +108,11 @@ class SessionTable:
         await self._enter(opening.wait_ms / 1000)
         session = Session(secrets.token_urlsafe(24), self, on_frame)
         try:
-            answers = await self._start(session, request, shards)
+            local = opening.local_lane and on_frame is not None and self.handover is not None
+            answers = await self._start(session, request, shards, local=local)
             answer = self._opened(session, answers, shards)
             self._check_serving()
+            await self._offer(session, answer, answers)
         except BaseException as error:
             session.release(SessionLost("it was not opened"))
             self._leave()
@@ -187,16 +194,19 @@ class SessionTable:
         self._next_core += shards
         return [available[(self._next_core + index) % len(available)] for index in range(shards)]
 
-    async def _start(self, session: Session, request: Any, shards: list[tuple[int, int]]) -> list[Any]:
+    async def _start(
+        self, session: Session, request: Any, shards: list[tuple[int, int]], *, local: bool
+    ) -> list[Any]:
         """Fork all workers, then let them build their environments at the same time."""
         opening = frames.encode(session_pb2.SessionRequest(open=request.open))
         cores = self._cores(len(shards))
+        common = {"slots": SLOTS, "session_lanes": request.open.lanes, "local": local, "limits": asdict(self.limits)}
         for index, (first, lanes) in enumerate(shards):
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             ours.setblocking(False)
-            assignment = {"shard": index, "first_lane": first, "lanes": lanes, "slots": SLOTS, "core": cores[index]}
+            assignment = {"shard": index, "first_lane": first, "lanes": lanes, "core": cores[index]}
             try:
-                worker = await self.workers.fork({"op": "shard", **assignment, "limits": asdict(self.limits)}, theirs)
+                worker = await self.workers.fork({"op": "shard", **assignment, **common}, theirs)
             except BaseException:
                 ours.close()
                 raise
@@ -229,6 +239,24 @@ class SessionTable:
             opened.shards.add(first_lane=first, lanes=lanes)
         return merged
 
+    async def _offer(self, session: Session, answer: Any, answers: list[Any]) -> None:
+        """Offer the local lane, where every worker can have one; else close what there is of it."""
+        answer.open.ClearField("local_lane")
+        if self.handover is None or any(link.local is None for link in session.links):
+            for link in session.links:
+                link.let_go()
+            return
+        joint = session.links[0].joint
+        if joint is not None:
+            for link in session.links[1:]:
+                await link.share(joint)
+            seal(joint)
+        lane = answer.open.local_lane
+        lane.token, lane.slots = self.handover.offer(session), SLOTS
+        for each in answers:
+            lane.slot_bytes.extend(each.open.local_lane.slot_bytes)
+        lane.joint_slot_bytes = answers[0].open.local_lane.joint_slot_bytes
+
     def remove(self, session: Session) -> None:
         """Take a session that ends off the table."""
         if self.sessions.pop(session.id, None) is None:
@@ -254,8 +282,10 @@ class SessionTable:
         """Open nothing new, let what runs finish, then end all sessions with a goodbye."""
         self.draining = True
         await self._announce()
+        for link in [link for session in self.sessions.values() for link in session.links]:
+            link.drain()
         give_up = time.monotonic() + self.limits.step_time_s + 2.0
-        while any(session.in_flight for session in self.sessions.values()) and time.monotonic() < give_up:
+        while any(session.is_busy() for session in self.sessions.values()) and time.monotonic() < give_up:
             await asyncio.sleep(0.02)
         for session in list(self.sessions.values()):
             session.end(ServerDraining("the server is shutting down; the session has ended", retry_after_s=RETRY_S))

@@ -24,6 +24,7 @@ class Call:
 
     Attributes:
         frames: Frames to send, one per shard concerned.
+        shards: Those shards.
         budget_s: The longest the server may take for it.
     """
 
@@ -31,6 +32,7 @@ class Call:
     frames: list[bytes]
     budget_s: float
     finish: Callable[[list[Any]], Any]
+    shards: list[int] = field(default_factory=list)
     parts: list[Any] = field(default_factory=list)
     missing: int = 0
     error: OpenEnvError | None = None
@@ -61,6 +63,7 @@ class OpenRequest:
     autoreset_mode: AutoresetMode = AutoresetMode.NEXT_STEP
     fields: Sequence[str] = ()
     wait_s: float = 0.0
+    local_lane: bool = False
 
     def encode(self, spec_hash: str) -> bytes:
         """The session's first frame.
@@ -78,6 +81,7 @@ class OpenRequest:
         opening.protocol_revision = PROTOCOL_REVISION
         opening.spec_hash = spec_hash
         opening.wait_ms = int(self.wait_s * 1000)
+        opening.local_lane = self.local_lane
         return frames.encode(request)
 
 

@@ -28,6 +28,7 @@ from openenv_grpc.errors import (
 from openenv_grpc.session import rules
 from openenv_grpc.session.actions import ActionWriter
 from openenv_grpc.session.calls import Call, OpenRequest, check_shards, check_spec, read_mode
+from openenv_grpc.session.local import LocalTerms, read_terms
 from openenv_grpc.session.results import Rows, TransitionReader
 from openenv_grpc.session.rules import LaneState
 from openenv_grpc.specs import Capabilities, Limits, SessionSpec
@@ -36,6 +37,7 @@ from openenv_grpc.v1 import session_pb2
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from openenv_grpc.codec.columns import TransitionLayout
     from openenv_grpc.codec.records import RecordSet
 
 MAX_STEPS = 64
@@ -52,6 +54,9 @@ class ClientCore:
         answer: The frame that answered it.
         vector: Whether results are columns of all lanes, or the record of the only lane.
         max_message_bytes: The client's own limit.
+
+    Attributes:
+        local: How to reach the session's local lane; None where it was not asked for or there is none.
 
     Raises:
         OpenEnvError: The server refused, or its answer breaks the protocol.
@@ -87,6 +92,9 @@ class ClientCore:
         self.fields = tuple(request.fields)
         check_shards(self.shards, request.lanes)
         check_spec(records, self.spec)
+        self.local: LocalTerms | None = None
+        if request.local_lane and opened.HasField("local_lane"):
+            self.local = read_terms(opened.local_lane, self.shards, self.limits.message_bytes)
         self._vector = vector
         self._reader = TransitionReader(records, self.spec.observation, request.fields)
         self._writer = ActionWriter(records, self.spec.action)
@@ -194,7 +202,8 @@ class ClientCore:
     def close(self) -> Call:
         """End the session. It answers nothing."""
         self._check_open()
-        call = Call("close", [frames.encode(session_pb2.SessionRequest(close={}))], 5.0, lambda parts: None, [None], 1)
+        frame = frames.encode(session_pb2.SessionRequest(close={}))
+        call = Call("close", [frame], 5.0, lambda parts: None, [0], [None], 1)
         self._pending[0, 0] = call, 0
         self._ended = SessionClosed("the session was closed; open a new one")
         return call
@@ -267,6 +276,7 @@ class ClientCore:
                 msg = f"the request has {len(frame)} bytes, the limit is {self.limits.message_bytes}"
                 raise MessageTooLarge(msg)
             call.frames.append(frame)
+            call.shards.append(shard)
             keys.append((shard, seq))
             at += len(part)
         for index, key in enumerate(keys):
@@ -338,13 +348,15 @@ class ClientCore:
 
     # -- receiving ------------------------------------------------------------------------------------------------
 
-    def _decode(self, data: bytes) -> frames.Frame:
+    def _decode(self, data: bytes | frames.Apart) -> frames.Frame:
         try:
-            return frames.decode(data, session_pb2.SessionResponse, self._max)
+            if isinstance(data, bytes):
+                return frames.decode(data, session_pb2.SessionResponse, self._max)
+            return frames.decode_apart(data, session_pb2.SessionResponse, self._max)
         except InvalidArgument as error:  # text that is none: of a server that is a broken protocol
             raise MalformedFrame(error.message, field=error.field) from None
 
-    def receive(self, data: bytes) -> None:
+    def receive(self, data: bytes | frames.Apart) -> None:
         """Take one frame from the server. A frame that breaks the protocol fails the whole session."""
         try:
             frame = self._decode(data)
@@ -372,6 +384,11 @@ class ClientCore:
         for call in waiting:
             call.error = None if call.verb == "close" else error
             call.missing = 0
+
+    @property
+    def layout(self) -> TransitionLayout:
+        """Where the columns of an answer lie."""
+        return self._reader.layout
 
     @property
     def numbers(self) -> list[int]:

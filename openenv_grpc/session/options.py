@@ -24,6 +24,7 @@ RESERVED = frozenset(
         "render_mode",
         "shards",
         "timeout_s",
+        "transport",
         "wait_s",
     )
 )

@@ -21,13 +21,17 @@ FAILED = 1
 """Flag: the answer carries a status instead of a result."""
 ENDED = 2
 """Flag: the session has ended with this answer."""
+JOINT = 4
+"""Flag: the answer's payload is in the memory that all shards of the session share. From a server: here it is."""
+DRAIN = 8
+"""Flag, from the server to a worker: refuse what comes by the local lane from now on. It has no answer."""
 
 
 class Packet(NamedTuple):
     """One frame on its way.
 
     Attributes:
-        flags: FAILED, ENDED.
+        flags: FAILED, ENDED, JOINT, DRAIN.
         slot: Slot of the shard's memory.
         payload: Bytes of payload in the slot, which follow the frame when it goes on over gRPC.
         frame: The frame, or all of it up to the payload.

@@ -119,6 +119,9 @@ class TransitionReader:
         records: The environment's records.
         specs: Columns of an observation.
         fields: Observation fields asked for; empty for all.
+
+    Attributes:
+        layout: Where the columns of an answer lie.
     """
 
     def __init__(self, records: RecordSet, specs: Mapping[str, ArraySpec], fields: Sequence[str]) -> None:
@@ -132,8 +135,8 @@ class TransitionReader:
         missing = [field for field in schema.fields if field not in wanted]
         self._missing = {field.attr: field.neutral() for field in missing}
         self._missing_fields = missing
-        self._layout = TransitionLayout({field.name: specs[field.name] for field in self._columns})
-        self._row = RowLayout(self._layout.main)
+        self.layout = TransitionLayout({field.name: specs[field.name] for field in self._columns})
+        self._row = RowLayout(self.layout.main)
         self._numbers = [field for field in self._columns if not specs[field.name].shape]
         self._arrays = [field for field in self._columns if specs[field.name].shape]
         self._class = records.classes[schema.full_name]
@@ -152,7 +155,7 @@ class TransitionReader:
         finals = len(answer.final_lanes)
         _check_shape(answer, lanes, chunk)
         try:
-            columns, final_columns = self._layout.read(frame.data, frame.offset, frame.size, rows, finals)
+            columns, final_columns = self.layout.read(frame, rows, finals)
             return Rows(
                 columns=columns,
                 rest=self._read_rest(answer.observations, rows),

@@ -21,12 +21,13 @@ from openenv_grpc.errors import (
     MessageTooLarge,
     OpenEnvError,
     SequenceError,
+    ServerDraining,
     Unsupported,
     to_status,
 )
 from openenv_grpc.session import rules
 from openenv_grpc.session.actions import ActionReader
-from openenv_grpc.session.packet import ENDED, FAILED, Packet
+from openenv_grpc.session.packet import ENDED, FAILED, JOINT, Packet
 from openenv_grpc.session.rules import LaneState
 from openenv_grpc.session.transition import Rows, TransitionWriter
 from openenv_grpc.specs import AutoresetMode, Capabilities, Limits, SessionSpec
@@ -86,7 +87,10 @@ class ShardCore:
         lanes: The shard's lanes, in order.
         writer: Writes answers to reset and step.
         alarm: Interrupts environment code.
-        copy_slot: Copies the first bytes of one slot of the shard's memory to another, for replays.
+
+    Attributes:
+        writer: The same.
+        draining: The server shuts down: what comes by the local lane is refused.
     """
 
     def __init__(
@@ -95,17 +99,19 @@ class ShardCore:
         lanes: Sequence[Lane],
         writer: TransitionWriter,
         alarm: Alarm,
-        copy_slot: Callable[[int, int, int], None],
     ) -> None:
         """Begin before the first request."""
         self._config = config
         self._lanes = list(lanes)
-        self._writer = writer
+        self.writer = writer
         self._alarm = alarm
-        self._copy_slot = copy_slot
+        self.draining = False
+        self._local = False
         self._actions = ActionReader(config.records, config.spec.action)
         self._seq = 0
+        self._flags = 0
         self._last: Packet | None = None
+        self._last_rows = 0
         self._verbs: dict[str, Callable[[Any, frames.Frame, int, Any], int]] = {
             "reset": self._reset,
             "step": self._step,
@@ -114,25 +120,40 @@ class ShardCore:
             "restore": self._restore,
         }
 
-    def handle(self, data: bytes, slot: int) -> Packet:
-        """Answer one request, its payload in the given slot."""
+    def handle(self, data: bytes, slot: int, *, local: bool = False) -> Packet:
+        """Answer one request, its payload in the given slot; `local` says that it came by the local lane."""
         try:
             frame = frames.decode(data, session_pb2.SessionRequest, self._config.limits.message_bytes)
         except OpenEnvError as error:
-            return self._refusal(0, error)
+            return self._refusal(0, slot, error)
         request = frame.header
+        if local and request.shard != self._config.shard:
+            msg = f"{request.shard}, this is shard {self._config.shard}"
+            return self._refusal(request.seq, slot, InvalidArgument(msg, field="shard"))
+        if local and self.draining:
+            msg = "the server is shutting down and takes no new request"
+            return self._refusal(request.seq, slot, ServerDraining(msg, retry_after_s=1.0))
         if self._last is not None and request.seq == self._seq:
-            self._copy_slot(self._last.slot, slot, self._last.payload)
-            self._last = self._last._replace(slot=slot)
-            return self._last
+            return self._replay(self._last, slot, local=local)
         if request.seq != self._seq + 1:
             misplaced = SequenceError(f"{request.seq}, expected {self._seq + 1}", field="seq")
-            return self._refusal(request.seq, misplaced)
-        self._seq = request.seq
+            return self._refusal(request.seq, slot, misplaced)
+        self._seq, self._last_rows, self._local = request.seq, 0, local
         self._last = self._answer(request, frame, slot)
         return self._last
 
+    def _replay(self, last: Packet, slot: int, *, local: bool) -> Packet:
+        """The last answer again, its payload in another slot; joint memory is out of reach over gRPC."""
+        joint = last.flags & JOINT if local else 0
+        target = Packet(last.flags & ~JOINT | joint, slot, last.payload, last.frame)
+        if last.payload and (slot, joint) != (last.slot, last.flags & JOINT):
+            places = (last.slot, bool(last.flags & JOINT)), (slot, bool(joint))
+            self.writer.move(*places, self._last_rows, last.payload)
+        self._last = target
+        return target
+
     def _answer(self, request: Any, frame: frames.Frame, slot: int) -> Packet:
+        self._flags = 0
         response = session_pb2.SessionResponse(shard=self._config.shard, seq=request.seq)
         limits = self._config.limits
         budget = min(request.timeout_ms / 1000 or limits.step_time_s, limits.step_time_s)
@@ -151,8 +172,8 @@ class ShardCore:
                 msg = f"the answer has {len(header) + payload} bytes, the limit is {limits.message_bytes}"
                 raise MessageTooLarge(msg)
         except OpenEnvError as error:
-            return self._refusal(request.seq, error)
-        return Packet(0, slot, payload, header)
+            return self._refusal(request.seq, slot, error)
+        return Packet(self._flags, slot, payload, header)
 
     def _verb(self, name: str | None) -> Callable[[Any, frames.Frame, int, Any], int]:
         if name == "extension":
@@ -163,8 +184,8 @@ class ShardCore:
             raise InvalidArgument(msg, field="verb")
         return self._verbs[name]
 
-    def _refusal(self, seq: int, error: OpenEnvError) -> Packet:
-        return Packet(FAILED, 0, 0, status_frame(self._config.shard, seq, error))
+    def _refusal(self, seq: int, slot: int, error: OpenEnvError) -> Packet:
+        return Packet(FAILED, slot, 0, status_frame(self._config.shard, seq, error))
 
     # -- verbs ----------------------------------------------------------------------------------------------------
 
@@ -173,7 +194,7 @@ class ShardCore:
         lanes = self._select(verb.lanes)
         seeds = self._seeds(verb.seeds, len(lanes))
         options = values.from_map(verb.options, "reset.options")
-        rows = self._begin(slot, len(lanes))
+        rows = self._begin(slot, len(lanes), whole=not verb.lanes)
         for row, lane in enumerate(lanes):
             self._reset_lane(rows, row, lane, seeds[row], options)
         response.reset.SetInParent()
@@ -190,7 +211,7 @@ class ShardCore:
             rules.check("step", lane.index, lane.state, self._config.mode)
         count = max(verb.chunk, 1)
         actions = self._actions.read(verb.actions, frame, count * len(lanes))
-        rows = self._begin(slot, count * len(lanes))
+        rows = self._begin(slot, count * len(lanes), whole=not (verb.lanes or verb.chunk))
         executed = self._play(rows, lanes, actions, count)
         answer = response.step
         answer.lanes.extend(verb.lanes)
@@ -272,13 +293,16 @@ class ShardCore:
             raise Unsupported(msg, field="reset.seeds")
         return found
 
-    def _begin(self, slot: int, rows: int) -> Rows:
+    def _begin(self, slot: int, rows: int, *, whole: bool) -> Rows:
+        """Rows to write; in joint memory when they are all lanes once, for a client that sees it."""
         finals = len(self._lanes) if self._config.mode is AutoresetMode.SAME_STEP else 0
-        size, limit = self._writer.size(rows, finals), self._config.limits.message_bytes
+        size, limit = self.writer.size(rows, finals), self._config.limits.message_bytes
         if size > limit:
             msg = f"{rows} rows make {size} bytes, the limit is {limit}; ask for fewer"
             raise MessageTooLarge(msg, field="step.chunk")
-        return self._writer.begin(slot, rows)
+        joint = whole and self._local and self.writer.joint is not None
+        self._flags, self._last_rows = JOINT if joint else 0, rows
+        return self.writer.begin(slot, rows, joint=joint)
 
     # -- lanes ----------------------------------------------------------------------------------------------------
 

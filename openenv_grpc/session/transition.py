@@ -6,7 +6,7 @@ copy here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,24 @@ if TYPE_CHECKING:
     from openenv_grpc.v1 import session_pb2
 
 
+class JointMemory(NamedTuple):
+    """Memory that all shards of a session write in, each the rows of its lanes.
+
+    Attributes:
+        map: It, writable.
+        slot_bytes: Size of one slot.
+        lanes: Lanes of the session.
+        first: First row of this shard.
+        rows: Its rows, one per lane.
+    """
+
+    map: Any
+    slot_bytes: int
+    lanes: int
+    first: int
+    rows: int
+
+
 class TransitionWriter:
     """What is fixed about a session's answers: which fields, in which layout, in which memory.
 
@@ -38,6 +56,9 @@ class TransitionWriter:
         layout: Columns or records.
         memory: The shard's memory, writable.
         slot_bytes: Size of one slot of it.
+
+    Attributes:
+        joint: Memory for answers of all lanes at once; None where there is none.
     """
 
     def __init__(
@@ -60,7 +81,8 @@ class TransitionWriter:
         self.layout = TransitionLayout({field.name: specs[field.name] for field in self.columns})
         self._memory = memory
         self._slot_bytes = slot_bytes
-        self._cache: dict[tuple[int, int], tuple[dict[str, NDArray[Any]], list[dict[str, NDArray[Any]]]]] = {}
+        self.joint: JointMemory | None = None
+        self._cache: dict[Any, tuple[dict[str, NDArray[Any]], list[dict[str, NDArray[Any]]]]] = {}
         arrays = {} if self.in_columns else {field.name: specs[field.name] for field in self.rest if field.column}
         # A record is written as soon as its row is: one set of destinations serves all rows.
         self._scratch = {name: np.zeros(spec.shape, spec.dtype) for name, spec in arrays.items() if spec.shape}
@@ -69,18 +91,38 @@ class TransitionWriter:
         """Bytes of a payload; none in record layout."""
         return self.layout.size(rows, final_rows) if self.in_columns else 0
 
-    def begin(self, slot: int, rows: int) -> Rows:
-        """Open a slot for so many rows."""
+    def begin(self, slot: int, rows: int, *, joint: bool = False) -> Rows:
+        """Open a slot for so many rows, of joint memory if that is said."""
         if not self.in_columns:
             return Rows(self, slot, {}, [self._scratch] * rows)
-        key = (slot, rows)
+        key = (slot, rows, joint)
         if key not in self._cache:
             if len(self._cache) >= 16:
                 self._cache.clear()
-            views = self.layout.main.views(self._memory, slot * self._slot_bytes, rows)
+            views = self.views(slot, rows, joint=joint)
             arrays = [field.name for field in self.columns if self.specs[field.name].shape]
             self._cache[key] = views, [{name: views[name][row] for name in arrays} for row in range(rows)]
         return Rows(self, slot, *self._cache[key])
+
+    def views(self, slot: int, rows: int, *, joint: bool) -> dict[str, NDArray[Any]]:
+        """All columns of a slot as arrays of shape (rows, …)."""
+        if not joint or self.joint is None:
+            return self.layout.main.views(self._memory, slot * self._slot_bytes, rows)
+        memory = self.joint
+        whole = self.layout.main.views(memory.map, slot * memory.slot_bytes, memory.lanes)
+        return {name: view[memory.first : memory.first + memory.rows] for name, view in whole.items()}
+
+    def move(self, source: tuple[int, bool], target: tuple[int, bool], rows: int, payload: int) -> None:
+        """Copy an answer to another (slot, whether in joint memory), for a replay."""
+        at = 0
+        if source[1] or target[1]:
+            here = self.views(source[0], rows, joint=source[1])
+            for name, column in self.views(target[0], rows, joint=target[1]).items():
+                column[...] = here[name]
+            at = self.layout.final_offset(rows)
+        begin, to = source[0] * self._slot_bytes, target[0] * self._slot_bytes
+        if payload > at:
+            self._memory[to + at : to + payload] = self._memory[begin + at : begin + payload]
 
     def write_final(self, slot: int, rows: int, finals: Sequence[Mapping[str, Any]]) -> None:
         """Put the last observations of ended episodes behind the main columns."""

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 
 class Face(Enum):
-    """The two ways to drive a session."""
+    """The ways to drive a session."""
 
     STREAM = "stream"
     UNARY = "unary"
+    LOCAL = "local"
 
 
+ALL = (Face.STREAM, Face.UNARY, Face.LOCAL)
 BOTH = (Face.STREAM, Face.UNARY)
 STREAM = (Face.STREAM,)
 UNARY = (Face.UNARY,)
@@ -100,7 +102,7 @@ CASES: dict[str, Case] = {}
 
 def case(
     *,
-    faces: tuple[Face, ...] = BOTH,
+    faces: tuple[Face, ...] = ALL,
     needs: tuple[str, ...] = (),
     alone: bool = False,
 ) -> Callable[[CaseFunction], CaseFunction]:

@@ -15,6 +15,7 @@ from openenv_grpc.testing.actions import Actions
 from openenv_grpc.testing.answers import Answer
 from openenv_grpc.testing.carriers import Stream, Unary
 from openenv_grpc.testing.case import Face, NotApplicable, Violation
+from openenv_grpc.testing.local import Local, lane_path
 from openenv_grpc.testing.rows import Observations, Row
 from openenv_grpc.v1 import session_pb2
 
@@ -64,8 +65,11 @@ class Peer:
 
     def carrier(self) -> Stream | Unary:
         """A new carrier of this run's face, ended with the case."""
+        target = self.target
+        if self.face is Face.LOCAL:
+            return self.keep(Local(target.channel, lane_path(target.address) or "", target.answer_timeout_s))
         kind = Stream if self.face is Face.STREAM else Unary
-        return self.keep(kind(self.target.channel, self.target.answer_timeout_s))
+        return self.keep(kind(target.channel, target.answer_timeout_s))
 
     def stream(self) -> Stream:
         """A new stream, whichever the face; ended with the case."""
@@ -73,7 +77,8 @@ class Peer:
 
     def opening(self, lanes: int = 1, **fields: Any) -> session_pb2.Open:
         """A good Open message of one shard, with the target's options; `fields` replace what it says."""
-        opening = session_pb2.Open(**{"lanes": lanes, "shards": 1, "protocol_revision": REVISION} | fields)
+        usual = {"lanes": lanes, "shards": 1, "protocol_revision": REVISION, "local_lane": self.face is Face.LOCAL}
+        opening = session_pb2.Open(**usual | fields)
         values.to_map(self.target.options, opening.options, "options")
         return opening
 

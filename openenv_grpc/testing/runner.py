@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from openenv_grpc.errors import InvalidArgument
-from openenv_grpc.testing.case import BOTH, CASES, Case, Face, NotApplicable, Violation
+from openenv_grpc.testing.case import ALL, CASES, Case, Face, NotApplicable, Violation
 from openenv_grpc.testing.peer import Peer
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from openenv_grpc.testing.target import Target
 
+NO_LANE = "the server offers no local lane: it has no second socket, or is on another host"
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 
 
@@ -46,7 +47,7 @@ class Result:
         return f"{self.case.name}-{self.face.value}"
 
 
-def select(pattern: str = "*", faces: Sequence[Face] = BOTH) -> list[tuple[Case, Face]]:
+def select(pattern: str = "*", faces: Sequence[Face] = ALL) -> list[tuple[Case, Face]]:
     """Cases whose name or topic matches a shell pattern, once per face; those that run alone come last.
 
     Raises:
@@ -83,6 +84,8 @@ def run_cases(target: Target, chosen: Sequence[tuple[Case, Face]], jobs: int = 1
 def run_case(target: Target, case: Case, face: Face) -> Result:
     """Run one case on one face. It ends within the target's time limit, whatever the server does."""
     unmet = case.unmet(target)
+    if face is Face.LOCAL and not target.has_local_lane:
+        unmet = NO_LANE
     if unmet is not None:
         return Result(case, face, SKIPPED, 0.0, unmet)
     peer = Peer(target, face)

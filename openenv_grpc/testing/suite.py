@@ -6,7 +6,7 @@ import dataclasses
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from openenv_grpc.testing.case import BOTH, Case, Face
+from openenv_grpc.testing.case import ALL, Case, Face
 from openenv_grpc.testing.launch import check_target
 from openenv_grpc.testing.runner import FAILED, SKIPPED, run_case, select
 from openenv_grpc.testing.target import TIMEOUT_S, Hints, Target
@@ -34,7 +34,7 @@ class ConformanceSuite:
     environment: ClassVar[str | None] = None
     address: ClassVar[str | None] = None
     options: ClassVar[Mapping[str, Any]] = {}
-    faces: ClassVar[tuple[Face, ...]] = BOTH
+    faces: ClassVar[tuple[Face, ...]] = ALL
     timeout_s: ClassVar[float] = TIMEOUT_S
     actions: ClassVar[Sequence[Mapping[str, Any]]] = ()
     ending_action: ClassVar[Mapping[str, Any] | None] = None

@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 
 from openenv_grpc.client.channel import SERVICE, check_address, translate
 from openenv_grpc.errors import InvalidArgument, ProtocolMismatch
+from openenv_grpc.testing.local import lane_path
 from openenv_grpc.testing.messages import Messages
 from openenv_grpc.v1 import environment_pb2, spec_pb2
 
@@ -135,6 +136,11 @@ class Target:
     def close(self) -> None:
         """Let go of the connection."""
         self.channel.close()
+
+    @property
+    def has_local_lane(self) -> bool:
+        """Whether sessions can be driven on their local lane from here."""
+        return lane_path(self.address) is not None
 
     @property
     def environment(self) -> spec_pb2.EnvironmentSpec:

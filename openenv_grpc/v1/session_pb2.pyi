@@ -40,7 +40,7 @@ class Shard(_message.Message):
     def __init__(self, first_lane: _Optional[int] = ..., lanes: _Optional[int] = ...) -> None: ...
 
 class Open(_message.Message):
-    __slots__ = ("options", "lanes", "shards", "autoreset_mode", "fields", "layout", "protocol_revision", "spec_hash", "wait_ms")
+    __slots__ = ("options", "lanes", "shards", "autoreset_mode", "fields", "layout", "protocol_revision", "spec_hash", "wait_ms", "local_lane")
     class OptionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -57,6 +57,7 @@ class Open(_message.Message):
     PROTOCOL_REVISION_FIELD_NUMBER: _ClassVar[int]
     SPEC_HASH_FIELD_NUMBER: _ClassVar[int]
     WAIT_MS_FIELD_NUMBER: _ClassVar[int]
+    LOCAL_LANE_FIELD_NUMBER: _ClassVar[int]
     options: _containers.MessageMap[str, _value_pb2.Value]
     lanes: int
     shards: int
@@ -66,7 +67,8 @@ class Open(_message.Message):
     protocol_revision: int
     spec_hash: str
     wait_ms: int
-    def __init__(self, options: _Optional[_Mapping[str, _value_pb2.Value]] = ..., lanes: _Optional[int] = ..., shards: _Optional[int] = ..., autoreset_mode: _Optional[_Union[AutoresetMode, str]] = ..., fields: _Optional[_Iterable[str]] = ..., layout: _Optional[_Union[Layout, str]] = ..., protocol_revision: _Optional[int] = ..., spec_hash: _Optional[str] = ..., wait_ms: _Optional[int] = ...) -> None: ...
+    local_lane: bool
+    def __init__(self, options: _Optional[_Mapping[str, _value_pb2.Value]] = ..., lanes: _Optional[int] = ..., shards: _Optional[int] = ..., autoreset_mode: _Optional[_Union[AutoresetMode, str]] = ..., fields: _Optional[_Iterable[str]] = ..., layout: _Optional[_Union[Layout, str]] = ..., protocol_revision: _Optional[int] = ..., spec_hash: _Optional[str] = ..., wait_ms: _Optional[int] = ..., local_lane: bool = ...) -> None: ...
 
 class Seed(_message.Message):
     __slots__ = ("value",)
@@ -160,18 +162,32 @@ class SessionRequest(_message.Message):
     def __init__(self, header_size: _Optional[int] = ..., shard: _Optional[int] = ..., seq: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., session_id: _Optional[str] = ..., open: _Optional[_Union[Open, _Mapping]] = ..., reset: _Optional[_Union[Reset, _Mapping]] = ..., step: _Optional[_Union[Step, _Mapping]] = ..., state: _Optional[_Union[GetState, _Mapping]] = ..., snapshot: _Optional[_Union[Snapshot, _Mapping]] = ..., restore: _Optional[_Union[Restore, _Mapping]] = ..., close: _Optional[_Union[Close, _Mapping]] = ..., extension: _Optional[_Union[_any_pb2.Any, _Mapping]] = ..., padding: _Optional[bytes] = ..., payload: _Optional[bytes] = ...) -> None: ...
 
 class Opened(_message.Message):
-    __slots__ = ("session_id", "shards", "spec", "autoreset_mode", "limits")
+    __slots__ = ("session_id", "shards", "spec", "autoreset_mode", "limits", "local_lane")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     SHARDS_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     AUTORESET_MODE_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
+    LOCAL_LANE_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     shards: _containers.RepeatedCompositeFieldContainer[Shard]
     spec: _spec_pb2.SessionSpec
     autoreset_mode: AutoresetMode
     limits: _spec_pb2.Limits
-    def __init__(self, session_id: _Optional[str] = ..., shards: _Optional[_Iterable[_Union[Shard, _Mapping]]] = ..., spec: _Optional[_Union[_spec_pb2.SessionSpec, _Mapping]] = ..., autoreset_mode: _Optional[_Union[AutoresetMode, str]] = ..., limits: _Optional[_Union[_spec_pb2.Limits, _Mapping]] = ...) -> None: ...
+    local_lane: LocalLane
+    def __init__(self, session_id: _Optional[str] = ..., shards: _Optional[_Iterable[_Union[Shard, _Mapping]]] = ..., spec: _Optional[_Union[_spec_pb2.SessionSpec, _Mapping]] = ..., autoreset_mode: _Optional[_Union[AutoresetMode, str]] = ..., limits: _Optional[_Union[_spec_pb2.Limits, _Mapping]] = ..., local_lane: _Optional[_Union[LocalLane, _Mapping]] = ...) -> None: ...
+
+class LocalLane(_message.Message):
+    __slots__ = ("token", "slots", "slot_bytes", "joint_slot_bytes")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    SLOT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    JOINT_SLOT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    token: bytes
+    slots: int
+    slot_bytes: _containers.RepeatedScalarFieldContainer[int]
+    joint_slot_bytes: int
+    def __init__(self, token: _Optional[bytes] = ..., slots: _Optional[int] = ..., slot_bytes: _Optional[_Iterable[int]] = ..., joint_slot_bytes: _Optional[int] = ...) -> None: ...
 
 class Outcome(_message.Message):
     __slots__ = ("reward", "terminated", "truncated")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from typing import TYPE_CHECKING, Any
 
 from openenv_grpc.session.shard import Interrupted
@@ -21,6 +22,7 @@ class SignalAlarm:
         """Take over SIGALRM; call in the main thread."""
         self._inside = False
         self._expired = False
+        self._tell: Callable[[float], None] = lambda moment: None
         signal.signal(signal.SIGALRM, self._on_alarm)
 
     def _on_alarm(self, signum: int, frame: object) -> None:
@@ -29,14 +31,20 @@ class SignalAlarm:
             self._inside = False
             raise Interrupted
 
+    def watch(self, tell: Callable[[float], None]) -> None:
+        """Tell until when environment code may run, a moment of `time.monotonic()`, and 0 when it is over."""
+        self._tell = tell
+
     def start(self, seconds: float) -> None:
         """Raise Interrupted in the environment call that runs, or begins, after so many seconds."""
         self._expired = False
+        self._tell(time.monotonic() + seconds)
         signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-6))
 
     def stop(self) -> None:
         """Forget it."""
         signal.setitimer(signal.ITIMER_REAL, 0)
+        self._tell(0.0)
 
     def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call environment code, which may be interrupted."""

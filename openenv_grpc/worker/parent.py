@@ -128,7 +128,7 @@ class WarmParent:
                 self._describe(sock, message["options"])
             else:
                 limits = Limits(**message["limits"])
-                keys = ("shard", "first_lane", "lanes", "slots", "core")
+                keys = ("shard", "first_lane", "lanes", "slots", "core", "session_lanes", "local")
                 serve(sock, self._cls, Assignment(**{key: message[key] for key in keys}, limits=limits))
             code = 0
         except SystemExit as error:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import array
-import fcntl
 import mmap
 import os
 import resource
+import select
 import socket
 from dataclasses import dataclass
 from enum import IntEnum
@@ -16,16 +16,18 @@ from openenv_grpc.codec import describe as wire
 from openenv_grpc.codec import frame as frames
 from openenv_grpc.codec import values
 from openenv_grpc.errors import EnvironmentFailed, InvalidArgument, MessageTooLarge, OpenEnvError
-from openenv_grpc.session.packet import RECV_SIZE, Assembler, Packet, messages
+from openenv_grpc.session.local import JOINT_FROM, MAX_JOINT_BYTES
+from openenv_grpc.session.packet import DRAIN, JOINT, RECV_SIZE, Assembler, Packet, messages
 from openenv_grpc.session.shard import Alarm, Interrupted, Lane, ShardConfig, ShardCore, log, status_packet
-from openenv_grpc.session.transition import TransitionWriter
+from openenv_grpc.session.transition import JointMemory, TransitionWriter
 from openenv_grpc.specs import AutoresetMode, Layout, Limits
 from openenv_grpc.v1 import session_pb2
 from openenv_grpc.worker.alarm import SignalAlarm
 from openenv_grpc.worker.describe import AnyEnvironment, capabilities_of, records_of, session_spec
+from openenv_grpc.worker.memory import Memory, seal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 EnumT = TypeVar("EnumT", bound=IntEnum)
 
@@ -41,6 +43,8 @@ class Assignment:
         slots: Slots of its memory, each for the payload of one answer.
         limits: Limits in force.
         core: The core it keeps to, or None to leave that to the kernel.
+        session_lanes: How many lanes all shards of the session host.
+        local: The client has asked for the local lane, and may have it.
     """
 
     shard: int
@@ -49,18 +53,25 @@ class Assignment:
     slots: int
     limits: Limits
     core: int | None = None
+    session_lanes: int = 0
+    local: bool = False
 
 
 class Channel:
-    """The worker's end of the packet socket, blocking."""
+    """The worker's end of a packet socket, blocking.
+
+    Args:
+        sock: Connected SOCK_SEQPACKET socket.
+        limit: Bytes of the longest message of the wire.
+    """
 
     def __init__(self, sock: socket.socket, limit: int) -> None:
-        """Take a connected SOCK_SEQPACKET socket."""
+        """Nothing is received yet."""
         self._sock = sock
         self._assembler = Assembler(limit + (1 << 20))
 
     def receive(self) -> Packet | None:
-        """The next packet; None when the server is gone."""
+        """The next packet; None when the other end is gone."""
         while True:
             message = self._sock.recv(RECV_SIZE)
             if not message:
@@ -69,30 +80,25 @@ class Channel:
             if packet is not None:
                 return packet
 
-    def send(self, packet: Packet, fd: int | None = None) -> None:
-        """Send a packet, with a file descriptor beside its first message."""
-        rights = [] if fd is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]).tobytes())]
+    def receive_fd(self) -> int | None:
+        """A file descriptor, beside a message of no meaning; None when the other end is gone."""
+        _, fds, _, _ = socket.recv_fds(self._sock, RECV_SIZE, 1)
+        return fds[0] if fds else None
+
+    def send(self, packet: Packet, fds: Sequence[int] = ()) -> None:
+        """Send a packet, with file descriptors beside its first message."""
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds).tobytes())] if fds else []
         for message in messages(packet):
             self._sock.sendmsg([message], rights)
             rights = []
 
+    def fileno(self) -> int:
+        """The socket's, for `select`."""
+        return self._sock.fileno()
 
-class Memory:
-    """The shard's memory: slots in a sealed memfd that the server maps too."""
-
-    def __init__(self, slots: int, slot_bytes: int) -> None:
-        """Create and map it. Pages that are never written cost nothing."""
-        self.slot_bytes = -(-slot_bytes // mmap.PAGESIZE) * mmap.PAGESIZE
-        size = slots * self.slot_bytes
-        self.fd = os.memfd_create("openenv-shard", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(self.fd, size)
-        fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
-        self.map = mmap.mmap(self.fd, size)
-
-    def copy_slot(self, source: int, target: int, size: int) -> None:
-        """Copy the first bytes of one slot to another."""
-        if source != target and size:
-            self.map.move(target * self.slot_bytes, source * self.slot_bytes, size)
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._sock.close()
 
 
 def serve(sock: socket.socket, cls: type[AnyEnvironment], assignment: Assignment) -> None:
@@ -105,12 +111,12 @@ def serve(sock: socket.socket, cls: type[AnyEnvironment], assignment: Assignment
     if opening is None:
         return
     lanes: list[Lane] = []
+    alarm = SignalAlarm()
     try:
-        core, memory, answer = open_shard(cls, assignment, opening.frame, lanes, SignalAlarm())
-        channel.send(Packet(0, 0, 0, frames.encode(answer)), memory.fd)
-        os.close(memory.fd)
-        while (packet := channel.receive()) is not None:
-            channel.send(core.handle(packet.frame, packet.slot))
+        core, memory, answer = open_shard(cls, assignment, opening.frame, lanes, alarm)
+        alarm.watch(memory.set_clock)
+        local = _share(channel, core, memory, answer, assignment)
+        _answer_all(channel, local, core, assignment.slots)
     except OpenEnvError as error:
         channel.send(status_packet(assignment.shard, 0, error))
     except ConnectionError:  # the session has ended while its last answer was on its way
@@ -118,6 +124,79 @@ def serve(sock: socket.socket, cls: type[AnyEnvironment], assignment: Assignment
     finally:
         for lane in lanes:
             _close(lane.environment)
+
+
+def _share(
+    channel: Channel, core: ShardCore, memory: Memory, answer: session_pb2.SessionResponse, assignment: Assignment
+) -> Channel | None:
+    """Answer Open, and hand over what a client needs of the local lane; our end of that is returned, if there is one.
+
+    The first shard makes joint memory. The server hands it to the others, and seals it when all have mapped it.
+    """
+    fds, local, joint = [memory.fd], None, None
+    if assignment.local and seal(memory.fd):
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        local = Channel(ours, assignment.limits.message_bytes)
+        fds.append(theirs.detach())
+        answer.open.local_lane.slot_bytes.append(memory.slot_bytes)
+        size = core.writer.size(assignment.session_lanes, 0)
+        several = assignment.lanes < assignment.session_lanes
+        if several and JOINT_FROM <= size <= MAX_JOINT_BYTES:
+            joint = Memory(assignment.slots, size) if assignment.shard == 0 else None
+            answer.open.local_lane.joint_slot_bytes = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
+    if joint is not None:
+        fds.append(joint.fd)
+    channel.send(Packet(0, 0, 0, frames.encode(answer)), fds)
+    if answer.open.local_lane.joint_slot_bytes and joint is None:
+        fd = channel.receive_fd()
+        if fd is None:
+            raise ConnectionResetError
+        fds.append(fd)
+        joint = Memory(assignment.slots, answer.open.local_lane.joint_slot_bytes, fd)
+        channel.send(Packet(JOINT, 0, 0, b""))
+    if joint is not None:
+        first, rows = assignment.first_lane, assignment.lanes
+        core.writer.joint = JointMemory(joint.map, joint.slot_bytes, assignment.session_lanes, first, rows)
+    for fd in fds:
+        os.close(fd)
+    return local
+
+
+def _answer_all(link: Channel, local: Channel | None, core: ShardCore, slots: int) -> None:
+    """Answer requests one by one, until the server is gone. A client that breaks the format loses its local lane."""
+    poll = select.poll()
+    poll.register(link, select.POLLIN)
+    if local is not None:
+        poll.register(local, select.POLLIN)
+    link_fd = link.fileno()
+    while True:
+        for fd, _ in poll.poll() if local is not None else ((link_fd, 0),):
+            if fd == link_fd:
+                packet = link.receive()
+                if packet is None:
+                    if local is not None:
+                        local.close()  # before environments are closed, which may take a while
+                    return
+                if packet.flags & DRAIN:
+                    core.draining = True
+                else:
+                    link.send(core.handle(packet.frame, packet.slot))
+            elif local is not None and not _answer_local(local, core, slots):
+                poll.unregister(fd)
+                local.close()
+                local = None
+
+
+def _answer_local(local: Channel, core: ShardCore, slots: int) -> bool:
+    """Answer one request of the local lane; False when nothing more can come by it."""
+    try:
+        packet = local.receive()
+        if packet is None or packet.slot >= slots:
+            return False
+        local.send(core.handle(packet.frame, packet.slot, local=True))
+    except (ConnectionError, ValueError):
+        return False
+    return True
 
 
 def open_shard(
@@ -153,7 +232,7 @@ def open_shard(
     answer = session_pb2.SessionResponse(shard=assignment.shard)
     answer.open.spec.CopyFrom(wire.session_to_message(config.spec))
     answer.open.autoreset_mode = int(config.mode)  # type: ignore[assignment]
-    return ShardCore(config, lanes, writer, alarm, memory.copy_slot), memory, answer
+    return ShardCore(config, lanes, writer, alarm), memory, answer
 
 
 def _member(kind: type[EnumT], number: int, field: str) -> EnumT:

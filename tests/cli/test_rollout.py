@@ -49,7 +49,7 @@ def read(directory: Path) -> tuple[list[dict[str, str]], dict[str, Any]]:
 def test_atari(cli: Cli, tmp_path: Path):
     status, out, err = cli(*PONG, "--num-envs", "2", "--seed", "5", "--output", str(tmp_path / "new" / "deep"))
     assert (status, err) == (0, "")
-    for part in ("3/3 episodes", "180 steps", "steps/s", "mean", "return", "length", "grpc", "game=pong", "truncated"):
+    for part in ("3/3 episodes", "180 steps", "steps/s", "mean", "return", "length", "local", "game=pong", "truncated"):
         assert part in out
     rows, document = read(tmp_path / "new" / "deep")
     assert [row["episode"] for row in rows] == ["0", "1", "2"]
@@ -66,7 +66,7 @@ def test_atari(cli: Cli, tmp_path: Path):
     assert run["return"]["mean"] == pytest.approx(sum(float(row["return"]) for row in rows) / 3)
     assert run["wall_s"] > 0
     assert run["steps_per_s"] == pytest.approx(180 / run["wall_s"], rel=0.02)
-    assert (run["transport"], run["provider"], run["address"]) == ("grpc", "local", None)
+    assert (run["transport"], run["provider"], run["address"]) == ("local", "local", None)
     assert {"openenv-grpc", "server", "atari", "protocol_revision", "python", "numpy"} <= set(run["versions"])
 
 

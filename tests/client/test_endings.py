@@ -25,16 +25,18 @@ CLOSE_TIMEOUT_S = 0.7
 
 
 class Stopped:
-    """A server that hangs for as long as the block lasts: it takes connections and never answers."""
+    """A server that hangs with its workers for as long as the block lasts: it takes connections and never answers."""
 
     def __init__(self, server: Server) -> None:
-        self._pid = server.pid
+        self._pids = [server.pid, *server.workers]
 
     def __enter__(self) -> None:
-        os.kill(self._pid, signal.SIGSTOP)
+        for pid in self._pids:
+            os.kill(pid, signal.SIGSTOP)
 
     def __exit__(self, *_: object) -> None:
-        os.kill(self._pid, signal.SIGCONT)
+        for pid in self._pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 def caught(function: Callable[[], Any]) -> BaseException:
@@ -131,9 +133,14 @@ def test_closing_while_other_tasks_wait(slow: Server):
     asyncio.run(main())
 
 
-def test_a_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("transport", ["grpc", "local"])
+def test_a_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch, transport: str):
     monkeypatch.setattr(channel, "GRACE_S", 0.3)
-    with running(SLOW, step_time_s=0.5) as server, connect(server.address) as env, ThreadPoolExecutor(2) as pool:
+    with (
+        running(SLOW, step_time_s=0.5) as server,
+        connect(server.address, transport=transport) as env,
+        ThreadPoolExecutor(2) as pool,
+    ):
         env.reset()
         with Stopped(server):
             began = time.monotonic()
@@ -150,11 +157,12 @@ def test_a_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch):
             assert time.monotonic() - began < 0.5
 
 
-def test_a_server_that_hangs_is_given_up_in_asyncio(monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("transport", ["grpc", "local"])
+def test_a_server_that_hangs_is_given_up_in_asyncio(monkeypatch: pytest.MonkeyPatch, transport: str):
     monkeypatch.setattr(channel, "GRACE_S", 0.3)
 
     async def main(server: Server) -> None:
-        async with aio.connect(server.address) as env:
+        async with aio.connect(server.address, transport=transport) as env:
             await env.reset()
             with Stopped(server):
                 began = time.monotonic()
@@ -169,10 +177,11 @@ def test_a_server_that_hangs_is_given_up_in_asyncio(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("size", [1, 3 << 20], ids=["small", "large"])
-def test_closing_never_hangs(slow: Server, size: int, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("transport", ["grpc", "local"])
+def test_closing_never_hangs(slow: Server, size: int, monkeypatch: pytest.MonkeyPatch, transport: str):
     """Large: more than fits between client and server, so that frames wait to be sent."""
     monkeypatch.setattr(channel, "CLOSE_TIMEOUT_S", CLOSE_TIMEOUT_S)
-    env = connect(slow.address)
+    env = connect(slow.address, transport=transport)
     env.reset()
     with Stopped(slow), ThreadPoolExecutor(3) as pool:
         waiting = [pool.submit(env.step, "x" * size) for _ in range(3)]
@@ -184,11 +193,12 @@ def test_closing_never_hangs(slow: Server, size: int, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("size", [1, 3 << 20], ids=["small", "large"])
-def test_closing_never_hangs_in_asyncio(slow: Server, size: int, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("transport", ["grpc", "local"])
+def test_closing_never_hangs_in_asyncio(slow: Server, size: int, monkeypatch: pytest.MonkeyPatch, transport: str):
     monkeypatch.setattr(channel, "CLOSE_TIMEOUT_S", CLOSE_TIMEOUT_S)
 
     async def main() -> None:
-        env = await aio.connect(slow.address)
+        env = await aio.connect(slow.address, transport=transport)
         await env.reset()
         with Stopped(slow):
             waiting = [asyncio.ensure_future(env.step("x" * size)) for _ in range(3)]
@@ -202,11 +212,12 @@ def test_closing_never_hangs_in_asyncio(slow: Server, size: int, monkeypatch: py
     asyncio.run(main())
 
 
-def test_a_step_that_waits_to_be_sent_can_be_given_up(monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("transport", ["grpc", "local"])
+def test_a_step_that_waits_to_be_sent_can_be_given_up(monkeypatch: pytest.MonkeyPatch, transport: str):
     monkeypatch.setattr(channel, "GRACE_S", 0.3)
 
     async def main(server: Server) -> None:
-        async with aio.connect(server.address) as env:
+        async with aio.connect(server.address, transport=transport) as env:
             await env.reset()
             with Stopped(server):
                 began = time.monotonic()

@@ -190,7 +190,7 @@ def test_a_chunk_is_one_round_trip(slow: Server):
 
 
 def test_no_copy_after_receipt(atari: Server):
-    with AtariEnv.connect(atari.address) as env:
+    with AtariEnv.connect(atari.address, transport="grpc") as env:
         received = record(env)
         results = [env.reset(seed=1), *(env.step(AtariAction(action_id=3)) for _ in range(3))]
         for result, data in zip(results, received, strict=True):
@@ -203,7 +203,7 @@ def test_no_copy_after_receipt(atari: Server):
 
 
 def test_no_copy_of_columns_of_one_shard(atari: Server):
-    with AtariVectorEnv.connect(atari.address, 3, shards=1) as env:
+    with AtariVectorEnv.connect(atari.address, 3, shards=1, transport="grpc") as env:
         received = record(env)
         env.reset(seed=1)
         result = env.step(AtariActionColumns(action_id=np.arange(3)))
@@ -213,8 +213,9 @@ def test_no_copy_of_columns_of_one_shard(atari: Server):
             assert not array.flags.writeable
 
 
-def test_results_are_never_overwritten(atari: Server):
-    with AtariEnv.connect(atari.address, game="breakout") as env:
+@pytest.mark.parametrize("transport", ["grpc", "local"])
+def test_results_are_never_overwritten(atari: Server, transport: str):
+    with AtariEnv.connect(atari.address, game="breakout", transport=transport) as env:
         results = [env.reset(seed=1), *(env.step(AtariAction(action_id=1)) for _ in range(20))]
         copies = [result.observation.screen.copy() for result in results]
         for _ in range(20):

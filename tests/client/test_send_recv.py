@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,35 @@ def test_lanes_see_what_they_see_in_lock_step(arm: Server, mode: str, lanes: int
         for turn, one in enumerate(seen):
             for ours, theirs in zip(one, wanted[turn][lane], strict=True):
                 assert_same(ours, theirs, f"lane {lane}, turn {turn}")
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_rows_that_wait_are_not_overwritten(atari: Server, size: int):
+    """Without `copy` an answer's memory is used again; the rows that `recv` holds back are not touched by that."""
+    lanes, turns = 4, 12
+    played = [play(atari, lanes, lanes, turns, copy=True), play(atari, lanes, size, turns, copy=False)]
+    for lane in range(lanes):
+        wanted, seen = played[0][lane], played[1][lane]
+        assert len(seen) >= turns // 2
+        assert seen == wanted[: len(seen)]
+
+
+def play(server: Server, lanes: int, size: int, turns: int, *, copy: bool) -> list[list[int]]:
+    """Checksums of the screens that each lane saw, with actions of its own."""
+    seen: list[list[int]] = [[] for _ in range(lanes)]
+    with connect_vec(server.address, lanes, shards=1, game="breakout", batch_size=size, copy=copy) as vec:
+        vec.async_reset(seed=3)
+        due = lanes
+        while due >= size:
+            screens, *_, info = vec.recv()
+            going_on = []
+            for lane, screen in zip(info["env_id"].tolist(), screens, strict=True):
+                seen[lane].append(zlib.crc32(screen))
+                going_on += [lane] if len(seen[lane]) <= turns else []
+            if going_on:
+                vec.send([(lane + len(seen[lane])) % 4 for lane in going_on], going_on)
+            due += len(going_on) - size
+    return seen
 
 
 def test_the_first_that_are_ready_come_first(slow: Server):

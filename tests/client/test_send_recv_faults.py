@@ -105,7 +105,8 @@ def test_answers_may_wait_as_long_as_the_learner_needs(monkeypatch: pytest.Monke
 
 def test_a_server_that_hangs_is_noticed(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(channel, "GRACE_S", 0.3)
-    with running(SLOW, step_time_s=0.3) as server, connect_vec(server.address, 2, shards=2, batch_size=1) as vec:
+    arguments = {"shards": 2, "batch_size": 1, "transport": "grpc"}  # by the local lane the workers answer without it
+    with running(SLOW, step_time_s=0.3) as server, connect_vec(server.address, 2, **arguments) as vec:
         vec.reset()
         os.kill(server.pid, signal.SIGSTOP)
         try:
@@ -120,7 +121,7 @@ def test_a_server_that_hangs_is_noticed(monkeypatch: pytest.MonkeyPatch):
 def test_sending_in_one_thread_and_receiving_in_another(slow: Server):
     """The sender keeps several batches in flight while the receiver waits."""
     turns = 40
-    with connect_vec(slow.address, 6, shards=2, batch_size=2) as vec, ThreadPoolExecutor(1) as pool:
+    with connect_vec(slow.address, 6, shards=2, batch_size=1) as vec, ThreadPoolExecutor(1) as pool:
         vec.reset()
         free, ready = [*range(6)], threading.Condition()
 

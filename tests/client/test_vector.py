@@ -164,6 +164,17 @@ def test_wrong_masks_and_seeds_change_nothing(arm: Server):
         assert set(options) == {"reset_mask", "shift"}  # the caller's own
 
 
+@pytest.mark.parametrize("copy", [True, False])
+def test_masked_reset_of_large_observations(atari: Server, copy: bool):
+    with connect_vec(atari.address, 4, shards=2, game="breakout", copy=copy) as vec:
+        vec.reset(seed=1)
+        for _ in range(5):
+            before = vec.step([1, 1, 1, 1])[0].copy()
+            after = vec.reset(options={"reset_mask": np.array([False, True, False, False])})[0].copy()
+            assert (after[[0, 2, 3]] == before[[0, 2, 3]]).all()
+            assert (after[1] != before[1]).any()
+
+
 def test_masked_reset_keeps_texts(echo: Server):
     with connect_vec(echo.address, 2) as vec:
         vec.reset()

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openenv_grpc.codec.columns import OUTCOME, ColumnLayout, TransitionLayout
+from openenv_grpc.codec.frame import Frame
 from openenv_grpc.errors import InvalidArgument, MalformedFrame
 from openenv_grpc.specs import ArraySpec
 from tests.codec import strategies
@@ -124,9 +125,9 @@ def test_transition_layout_round_trip(finals: int) -> None:
     if finals:
         payload = payload.ljust(layout.final_offset(3), b"\0") + layout.final.join(final, finals)
     assert len(payload) == layout.size(3, finals)
-    found, found_final = layout.read(payload, 0, len(payload), 3, finals)
+    found, found_final = layout.read(Frame(None, payload, 0, len(payload)), 3, finals)
     assert all(same(found[name], main[name]) for name in main)
     assert set(found_final) == (set(SPECS) if finals else set())
     assert all(same(found_final[name], final[name]) for name in found_final)
     with pytest.raises(MalformedFrame, match="payload"):
-        layout.read(payload, 0, len(payload) - 1, 3, finals)
+        layout.read(Frame(None, payload, 0, len(payload) - 1), 3, finals)

@@ -19,7 +19,8 @@ from openenv_grpc.session.shard import Interrupted, Lane, ShardCore
 from openenv_grpc.specs import AutoresetMode, Layout, Limits
 from openenv_grpc.v1 import session_pb2
 from openenv_grpc.worker.describe import capabilities_of, records_of
-from openenv_grpc.worker.shard import Assignment, Memory, open_shard
+from openenv_grpc.worker.memory import Memory
+from openenv_grpc.worker.shard import Assignment, open_shard
 
 MAX = 64 << 20
 Request, Response = session_pb2.SessionRequest, session_pb2.SessionResponse
@@ -60,7 +61,7 @@ class Shard:
         core, memory, self.opened = open_shard(cls, assignment, opening, self.lanes, self.alarm)
         os.close(memory.fd)  # the server's, if there were one
         self.core, self.memory, self._slot = core, memory, 0
-        self._cls, self._writer = cls, core._writer
+        self._cls, self._writer = cls, core.writer
 
     @property
     def in_columns(self) -> bool:
@@ -69,11 +70,11 @@ class Shard:
 
     def rewind(self) -> None:
         """Begin again, with new environments and the old memory, empty: much cheaper than another shard."""
-        config, copy_slot = self.core._config, self.memory.copy_slot
+        config = self.core._config
         self.memory.map[:] = bytes(len(self.memory.map))
         self.alarm = FakeAlarm()
         self.lanes[:] = [Lane(lane.index, self._cls()) for lane in self.lanes]
-        self.core = ShardCore(config, self.lanes, self._writer, self.alarm, copy_slot)
+        self.core = ShardCore(config, self.lanes, self._writer, self.alarm)
         self._slot = 0
 
     def handle(self, frame: bytes) -> bytes:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from openenv_grpc.testing import CASES, Face, Peer, Target, run_case, run_cases, select
+from openenv_grpc.testing import BOTH, CASES, Face, Peer, Target, run_case, run_cases, select
 from tests.cli.running import Cli
 from tests.helpers.server import Server, running
 from tests.testing.broken import faults  # noqa: F401 - registers them
@@ -38,12 +38,12 @@ def test_a_good_server_by_its_name(cli: Cli, tmp_path: Path):
     status, out, err = cli("check", "echo", "--case", "verbs", "--json", str(path))
     assert (status, err) == (0, "")
     assert "skipped: the environment cannot be saved\n  snapshot_before_reset\n" in out
-    assert "0 failed, 4 skipped" in out
+    assert "0 failed, 6 skipped" in out
     found = json.loads(path.read_text())
     assert (found["environment"], found["target"], found["protocol_revision"]) == ("echo", "echo", 1)
     assert {item["name"] for item in found["cases"]} == {case.name for case in CASES.values() if case.topic == "verbs"}
-    assert {item["face"] for item in found["cases"]} == {"stream", "unary"}
-    assert found["totals"] == {"passed": len(found["cases"]) - 4, "failed": 0, "skipped": 4}
+    assert {item["face"] for item in found["cases"]} == {"stream", "unary", "local"}
+    assert found["totals"] == {"passed": len(found["cases"]) - 6, "failed": 0, "skipped": 6}
     assert all(item["rule"] and item["seconds"] >= 0 for item in found["cases"])
 
 
@@ -77,7 +77,7 @@ def test_hints_and_options_are_heeded(cli: Cli, server: Server):
         (["unix:/nowhere.sock"], "no server answers at unix:/nowhere.sock (there is no such socket)"),
         (["localhost:99999"], "is neither host:port nor unix:/path"),
         (["echo", "--case", "nope"], "no case matches 'nope'"),
-        (["echo", "--face", "both"], "'both' is none of stream, unary"),
+        (["echo", "--face", "both"], "'both' is none of stream, unary, local"),
         (["echo", "--hint", "ending_action"], "write it as name=JSON"),
         (["echo", "--hint", "ending_action={"], "the value is not JSON"),
         (["echo", "--hint", "nope=1"], "no such hint; there are actions, ending_action"),
@@ -100,7 +100,7 @@ def test_a_server_that_hangs_is_a_failed_case(server: Server):
     mute = Fault("mute", "", FULL, {"request": lambda talk, request: [] if request.HasField("step") else None})
     with broken(server.address, mute) as there:
         target = Target.connect(there, timeout_s=1.5)
-        results = list(run_cases(target, select("double_reset")))
+        results = list(run_cases(target, select("double_reset", BOTH)))
         target.close()
     assert [result.status for result in results] == ["failed", "failed"]
     assert all(result.seconds < 3 for result in results)

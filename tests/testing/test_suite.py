@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from openenv_grpc.testing import ConformanceSuite, Face
+from openenv_grpc.testing import BOTH, ConformanceSuite, Face
 from tests.helpers.packages import BARE, PROBE, environ
 from tests.helpers.server import running
 from tests.testing.subject import HINTS
@@ -27,8 +27,17 @@ class TestAtari(ConformanceSuite):
     faces = (Face.STREAM,)
 
 
+class TestAtariOnItsLane(ConformanceSuite):
+    """Frames that lie in shared memory."""
+
+    environment = "atari"
+    faces = (Face.LOCAL,)
+
+
 class TestBareOverTcp(ConformanceSuite):
     """Columns alone, at the address of a server that runs; its episodes end by random play."""
+
+    faces = BOTH
 
     @classmethod
     def setup_class(cls) -> None:
@@ -65,7 +74,7 @@ class TestProbe(ConformanceSuite):
 
 
 AUTHORS = """
-from openenv_grpc.testing import ConformanceSuite
+from openenv_grpc.testing import BOTH, ConformanceSuite
 
 class TestMine(ConformanceSuite):
     environment = "echo"

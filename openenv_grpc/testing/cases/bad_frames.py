@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from openenv_grpc.testing.carriers import Stream
-from openenv_grpc.testing.case import STREAM, UNARY, NotApplicable, case
+from openenv_grpc.testing.case import BOTH, STREAM, UNARY, NotApplicable, case
 from openenv_grpc.testing.frames import SIZE_FIELD, framed, with_size
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def an_unknown_session_is_lost(peer: Peer) -> None:
     session.check_usable()
 
 
-@case()
+@case(faces=BOTH)
 def a_message_beyond_the_limit_is_refused(peer: Peer) -> None:
     """A message of more than Limits.message_bytes ends with RESOURCE_EXHAUSTED, and other sessions live on."""
     limit = peer.target.limits.message_bytes

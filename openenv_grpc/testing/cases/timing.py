@@ -50,7 +50,7 @@ def no_budget_is_the_servers_limit(peer: Peer) -> None:
     if peer.target.limits.step_time_s < MORE_THAN_SLOW_S:
         msg = f"the server allows {peer.target.limits.step_time_s:g} s, which a slow action may use up"
         raise NotApplicable(msg)
-    session = peer.begin()
+    session = peer.begin(seed=87)
     session.send_slow(timeout_ms=0)().ok()
     session.step().ok()
 

@@ -102,7 +102,7 @@ def _spoilt(source: Source, layout: ColumnLayout, payload: bytes, rows: int) -> 
     whole_size = transition.size(rows, finals)
     data = payload.ljust(min(whole_size, 1 << 12), b"\1") if source.flag() else payload
     try:
-        main, final = transition.read(data, 0, len(data), rows, finals)
+        main, final = transition.read(frames.Frame(None, data, 0, len(data)), rows, finals)
     except OpenEnvError:
         return
     assert len(data) == whole_size

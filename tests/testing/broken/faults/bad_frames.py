@@ -69,8 +69,8 @@ def calls_an_extension_a_wrong_verb(talk: Any, request: Any, answer: Any) -> Non
 
 @fault("answer", "an_unknown_session_is_lost")
 def answers_for_sessions_that_never_were(talk: Any, request: Any, answer: Any) -> None:
-    """The state of an unknown session is answered."""
-    if request.HasField("state") and reason(answer) == SessionLost.reason:
+    """The state of an unknown session is answered if that is the first request: one that has ended had others."""
+    if request.HasField("state") and request.seq == 1 and reason(answer) == SessionLost.reason:
         allow(answer, "state")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from openenv_grpc.errors import InvalidArgument
 from openenv_grpc.v1 import session_pb2
-from tests.testing.broken.fault import fault, refuse
+from tests.testing.broken.fault import fault, is_bare, refuse
 from tests.testing.broken.faults.fields import flip
 
 COLUMNS = session_pb2.LAYOUT_COLUMNS
@@ -81,15 +81,15 @@ def takes_an_unknown_layout_for_the_default(talk: Any, request: Any) -> None:
 
 @fault("answer", "requests_may_say_where_their_payload_begins")
 def reads_something_else_after_a_header_size(talk: Any, request: Any, answer: Any) -> None:
-    """A step with header_size has another observation."""
-    if request.header_size and answer.payload:
+    """A step with header_size has another observation, but for the library's client: all of its requests have one."""
+    if is_bare(talk) and request.header_size and answer.payload:
         flip(answer)
 
 
 @fault("answer", "answers_say_where_their_payload_begins")
 def says_that_its_payload_begins_elsewhere(talk: Any, request: Any, answer: Any) -> list[bytes] | None:
-    """header_size of an answer is 7."""
-    if not answer.payload:
+    """header_size of an answer is 7, but for the library's client: it gives up on such an answer."""
+    if not answer.payload or not is_bare(talk):
         return None
     answer.ClearField("padding")
     answer.header_size = 7

@@ -54,9 +54,10 @@ def counts_what_it_had_no_room_for(talk: Any, request: Any, answer: Any) -> None
 
 @fault("answer", "each_shard_counts_its_own_requests")
 def counts_all_shards_together(talk: Any, request: Any, answer: Any) -> None:
-    """A number that another shard's request has had is refused."""
-    used = talk.notes.setdefault("used", {})
-    if is_bare(talk) and answer.seq and used.setdefault(answer.seq, request.shard) != request.shard:
+    """A number under which a later shard has been answered is refused."""
+    if not is_bare(talk) or not answer.seq or answer.HasField("status"):
+        return
+    if talk.notes.setdefault("used", {}).setdefault(answer.seq, request.shard) > request.shard:
         refuse(answer, SequenceError("that number was used", field="seq"))
 
 

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from openenv_grpc.errors import EnvironmentFailed, SequenceError, SessionLost, from_status
-from tests.testing.broken.fault import allow, fault, reason, refuse, seed_of
+from tests.testing.broken.fault import allow, fault, reason, refuse, seed_of, spoil
 
 
 @fault("request", "a_late_step_is_interrupted")
@@ -25,8 +25,8 @@ def caps_long_budgets(talk: Any, request: Any) -> None:
 
 @fault("request", "no_budget_is_the_servers_limit")
 def gives_little_to_who_asks_for_nothing(talk: Any, request: Any) -> None:
-    """A step without a time budget has 200 milliseconds."""
-    if request.HasField("step") and not request.timeout_ms:
+    """A step without a time budget has 200 milliseconds in a session with seed 87."""
+    if seed_of(talk) == 87 and request.HasField("step") and not request.timeout_ms:
         request.timeout_ms = 200
 
 
@@ -38,15 +38,25 @@ def interrupts_all_lanes(talk: Any, request: Any, answer: Any) -> None:
         refuse(answer, failures[0])
 
 
+@fault("request", "a_cancelled_call_leaves_nothing_behind", name="answers_with_what_was_left_behind")
+def notes_what_is_left_behind(talk: Any, request: Any) -> None:
+    """It notes the number of a step that is sent before the last one is answered."""
+    if seed_of(talk) == 91 and request.HasField("step"):
+        if talk.notes.get("busy"):
+            talk.notes["impatient"] = request.seq
+        talk.notes["busy"] = True
+
+
 @fault("answer", "a_cancelled_call_leaves_nothing_behind")
 def answers_with_what_was_left_behind(talk: Any, request: Any, answer: Any) -> None:
-    """A step sent before the last one was answered gets that one's answer."""
+    """Such a step gets another observation, under the number before; every other is answered a second late."""
     if seed_of(talk) == 91 and answer.HasField("step"):
-        missed = talk.notes.pop("missed", None)
-        if missed is not None:
-            answer.CopyFrom(missed)
-        elif len(talk.requests) > len(talk.answers):
-            talk.notes["missed"] = talk.answers[-1]
+        if request.seq == talk.notes.get("impatient"):
+            answer.seq -= 1
+            spoil(answer)
+            return
+        time.sleep(1)  # a busy machine may be slow to send the next one
+        talk.notes["busy"] = False
 
 
 @fault("answer", "a_cancelled_call_can_be_repeated")

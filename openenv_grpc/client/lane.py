@@ -1,0 +1,322 @@
+"""The client's end of a session's local lane: the sockets to its workers, the memory they answer in, and its slots.
+
+Nothing here waits. What comes from the server's side is hostile until it is checked: file descriptors before they are
+mapped, slots and sizes before they are used, and the contents of memory may change while they are read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import mmap
+import os
+import socket
+import weakref
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from openenv_grpc.codec import frame as frames
+from openenv_grpc.errors import MalformedFrame
+from openenv_grpc.session.local import HANDED_JOINT, HANDED_SHARD, SHAREABLE, LocalTerms
+from openenv_grpc.session.packet import JOINT, Assembler, Packet, messages
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from openenv_grpc.session.client import ClientCore
+
+HANDOVER_TIMEOUT_S = 5.0
+COPY_BELOW = 1 << 14
+"""Payloads shorter than that are copied: it costs less than keeping account of who looks at them."""
+_MOST_FDS = 8
+
+
+class _Slots:
+    """Those of one shard.
+
+    Attributes:
+        flying: Slots of requests that wait for their answers, the oldest first.
+        seen: By slot, weak references to the memory that results are views of.
+        last: The slot that was answered last.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.flying: deque[int] = deque()
+        self.seen: list[list[weakref.ref[NDArray[Any]]]] = [[] for _ in range(count)]
+        self.last = -1
+
+    def is_looked_at(self, slot: int) -> bool:
+        return any(base() is not None for base in self.seen[slot])
+
+    def looked_at(self) -> int:
+        return sum(self.is_looked_at(slot) for slot in range(len(self.seen)) if slot not in self.flying)
+
+
+class LocalLane:
+    """Sockets and memory of all shards.
+
+    Args:
+        core: The session.
+        terms: What the server has said about its local lane.
+        sockets: Connected SOCK_SEQPACKET sockets, one per shard.
+        memories: The shards' memories, mapped.
+        joint: Joint memory, mapped; None where there is none.
+        copy: Whether results stay as they are for as long as anybody looks at them. Otherwise they are overwritten
+            once the next answer of the same shard was received.
+    """
+
+    def __init__(
+        self,
+        core: ClientCore,
+        terms: LocalTerms,
+        sockets: Sequence[socket.socket],
+        memories: Sequence[mmap.mmap],
+        joint: mmap.mmap | None,
+        *,
+        copy: bool,
+    ) -> None:
+        """All slots are free."""
+        self.sockets = sockets
+        self._close_sockets = weakref.finalize(self, _close, sockets)
+        self._close_sockets.atexit = False
+        self._shards = core.shards
+        self._layout = core.layout
+        self._terms = terms
+        self._memories = memories
+        self._joint = joint
+        self._copy = copy
+        self._lanes = core.lanes
+        self._slots = [_Slots(terms.slots) for _ in sockets]
+        self._queued: list[deque[bytes]] = [deque() for _ in sockets]
+        self._unsent: list[deque[bytes]] = [deque() for _ in sockets]
+        self._assemblers = [Assembler(core.limits.message_bytes) for _ in sockets]
+        self._joint_bases: list[weakref.ref[NDArray[Any]] | None] = [None] * terms.slots
+
+    # -- sending --------------------------------------------------------------------------------------------------
+
+    def submit(self, shards: Sequence[int], requests: Sequence[bytes]) -> None:
+        """Send the frames of one call, all in the same slot if there is one, so that their answers lie together."""
+        slot = next((slot for slot in range(self._terms.slots) if all(self._is_free(s, slot) for s in shards)), None)
+        for shard, request in zip(shards, requests, strict=True):
+            if slot is None or self._queued[shard]:
+                self._queued[shard].append(request)
+                self._advance(shard)
+            else:
+                self._send(shard, slot, request)
+
+    def _is_free(self, shard: int, slot: int) -> bool:
+        slots = self._slots[shard]
+        kept = slots.is_looked_at(slot) if self._copy else slot == slots.last
+        return not kept and slot not in slots.flying
+
+    def _advance(self, shard: int) -> None:
+        """Send what waits for a free slot."""
+        while self._queued[shard]:
+            slot = next((slot for slot in range(self._terms.slots) if self._is_free(shard, slot)), None)
+            if slot is None:
+                return
+            self._send(shard, slot, self._queued[shard].popleft())
+
+    def _send(self, shard: int, slot: int, request: bytes) -> None:
+        self._slots[shard].flying.append(slot)
+        self._unsent[shard].extend(messages(Packet(0, slot, 0, request)))
+        self.flush(shard)
+
+    def flush(self, shard: int) -> bool:
+        """Write what the socket takes; whether that was all."""
+        unsent = self._unsent[shard]
+        try:
+            while unsent:
+                self.sockets[shard].send(unsent[0], socket.MSG_DONTWAIT)
+                unsent.popleft()
+        except BlockingIOError:
+            return False
+        except OSError:  # the worker is gone; whoever reads will hear of it
+            unsent.clear()
+        return True
+
+    def is_flushed(self, shard: int) -> bool:
+        """Whether the socket has taken everything."""
+        return not self._unsent[shard]
+
+    # -- receiving ------------------------------------------------------------------------------------------------
+
+    def take(self, shard: int, message: bytes) -> bytes | frames.Apart | None:
+        """The answer that a message of a shard's socket completes, if it does.
+
+        Raises:
+            MalformedFrame: The message breaks the format, or names a slot or a size that cannot be.
+        """
+        try:
+            packet = self._assemblers[shard].feed(message)
+        except ValueError as error:
+            raise MalformedFrame(str(error), field="local_lane") from None
+        if packet is None or not self._memories:  # closed by another thread
+            return None
+        self._land(shard, packet)
+        answer = self._read(shard, packet) if packet.payload else packet.frame
+        self._advance(shard)
+        return answer
+
+    def _land(self, shard: int, packet: Packet) -> None:
+        """Answers come in order; a request before this one whose answer was lost (Ctrl-C) has none any more."""
+        slots = self._slots[shard]
+        if packet.slot not in slots.flying or packet.payload > self._terms.slot_bytes[shard]:
+            msg = "an answer in a slot that is not its own, or beyond it"
+            raise MalformedFrame(msg, field="local_lane")
+        if packet.flags & JOINT and self._joint is None:
+            msg = "an answer in joint memory, which there is not"
+            raise MalformedFrame(msg, field="local_lane")
+        while slots.flying.popleft() != packet.slot:
+            pass
+        slots.seen[packet.slot] = []
+        slots.last = packet.slot
+
+    def _read(self, shard: int, packet: Packet) -> bytes | frames.Apart:
+        slot, size = packet.slot, packet.payload
+        joint = self._joint_of(shard, slot) if packet.flags & JOINT else None
+        slots = self._slots[shard]
+        crowded = self._copy and slots.looked_at() > self._terms.slots - 3
+        step = self._terms.slot_bytes[shard]
+        if crowded or (size < COPY_BELOW and joint is None):
+            return self._copied(packet, self._memories[shard], slot * step, joint)
+        memory = np.ndarray((step,), np.uint8, self._memories[shard], slot * step)
+        if self._copy:
+            bases = [memory] if joint is None else [memory, joint.buffer]
+            slots.seen[slot] = [weakref.ref(base) for base in bases]
+        return frames.Apart(packet.frame, memory, size, joint)
+
+    def _joint_of(self, shard: int, slot: int) -> frames.Joint:
+        """Joint memory of a slot: the same array for all shards whose results may become one."""
+        step = self._terms.joint_slot_bytes
+        known = self._joint_bases[slot]
+        base = None if known is None else known()
+        if base is None:
+            base = np.ndarray((step,), np.uint8, self._joint, slot * step)
+            self._joint_bases[slot] = weakref.ref(base)
+        return frames.Joint(base, self._lanes, self._shards[shard])
+
+    def _copied(self, packet: Packet, memory: mmap.mmap, at: int, joint: frames.Joint | None) -> bytes:
+        """A whole frame of its own."""
+        if joint is None:
+            return frames.join(packet.frame, memory, at, packet.payload)
+        rows, layout = joint.rows, self._layout
+        whole = layout.main.views(joint.buffer, 0, joint.lanes)
+        part = {name: view[rows.start : rows.stop] for name, view in whole.items()}
+        main = layout.main.join(part, len(rows))
+        tail_at = layout.final_offset(len(rows))
+        tail = memory[at + tail_at : at + packet.payload] if packet.payload > len(main) else b""
+        return b"".join((packet.frame, main, bytes(tail_at - len(main)) if tail else b"", tail))
+
+    def close(self) -> None:
+        """Let go of everything, as forgetting the lane does. Results keep the memory that they lie in."""
+        self._close_sockets()
+        self._memories, self._joint = (), None
+
+    def shut(self) -> None:
+        """Have whoever waits for a socket see its end, from any thread."""
+        for sock in self.sockets:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+
+def _close(sockets: Sequence[socket.socket]) -> None:
+    for sock in sockets:
+        sock.close()
+
+
+def take_over(path: str, core: ClientCore, terms: LocalTerms, *, copy: bool) -> LocalLane | None:
+    """Show the token at the second socket and take what is handed over; blocks for a moment.
+
+    Returns:
+        None where nothing is handed over: a policy or a runtime may be against it. gRPC goes on.
+
+    Raises:
+        MalformedFrame: What was handed over is not what it must be. Nothing of it is kept.
+    """
+    fds: list[int] = []
+    with contextlib.ExitStack() as stack:
+        try:
+            if not _receive_all(path, terms, fds):
+                return None
+            rows = [len(lanes) for lanes in core.shards]
+            memories = [
+                _map(fd, terms.slots, size, core.layout.main.size(count))
+                for fd, size, count in zip(fds[1::2], terms.slot_bytes, rows, strict=False)
+            ]
+            joint = None
+            if terms.joint_slot_bytes:
+                joint = _map(fds[-1], terms.slots, terms.joint_slot_bytes, core.layout.main.size(core.lanes))
+            sockets = [stack.enter_context(_socket(fd)) for fd in fds[0 : 2 * len(rows) : 2]]
+        finally:
+            for fd in fds:
+                os.close(fd)
+        stack.pop_all()
+    return LocalLane(core, terms, sockets, memories, joint, copy=copy)
+
+
+def _receive_all(path: str, terms: LocalTerms, fds: list[int]) -> bool:
+    """Receive all file descriptors into `fds`; False when the server, or what lies between, does not want to."""
+    expected = [(HANDED_SHARD, 2)] * len(terms.slot_bytes) + [(HANDED_JOINT, 1)] * bool(terms.joint_slot_bytes)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
+        sock.settimeout(HANDOVER_TIMEOUT_S)
+        try:
+            sock.connect(path)
+            sock.send(terms.token)
+            for kind, count in expected:
+                message, got, _, _ = socket.recv_fds(sock, 16, _MOST_FDS, socket.MSG_CMSG_CLOEXEC)
+                fds += got
+                if not got:
+                    return False
+                if message != kind or len(got) != count:
+                    msg = "the server handed over something else than its local lane"
+                    raise MalformedFrame(msg, field="local_lane")
+        except OSError:
+            return False
+    return True
+
+
+def _map(fd: int, slots: int, slot_bytes: int, least: int) -> mmap.mmap:
+    """Map a memfd to read, once it is certain that it can be neither shortened nor written by who else gets it.
+
+    Raises:
+        MalformedFrame: It can.
+    """
+    size = slots * slot_bytes
+    try:
+        seals, length, page = fcntl.fcntl(fd, fcntl.F_GET_SEALS), os.fstat(fd).st_size, os.fstatvfs(fd).f_bsize
+    except OSError:
+        seals = length = page = 0
+    if seals & SHAREABLE != SHAREABLE or length < size or slot_bytes < least or page != mmap.PAGESIZE:
+        msg = "the memory of the local lane is not sealed, or too short"
+        raise MalformedFrame(msg, field="local_lane")
+    try:
+        return mmap.mmap(fd, size, prot=mmap.PROT_READ)
+    except OSError as error:
+        msg = f"the memory of the local lane cannot be mapped: {error.strerror}"
+        raise MalformedFrame(msg, field="local_lane") from None
+
+
+def _socket(fd: int) -> socket.socket:
+    """The socket that a file descriptor must be, by a descriptor of its own.
+
+    Raises:
+        MalformedFrame: It is none.
+    """
+    with contextlib.ExitStack() as stack:
+        own = os.dup(fd)
+        try:
+            sock = stack.enter_context(socket.socket(fileno=own))
+        except OSError:
+            os.close(own)
+        else:
+            if (sock.family, sock.type) == (socket.AF_UNIX, socket.SOCK_SEQPACKET):
+                sock.settimeout(None)
+                stack.pop_all()
+                return sock
+    msg = "the server handed over something else than a socket to its worker"
+    raise MalformedFrame(msg, field="local_lane")
