@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import openenv_grpc as oe
 from benchmarks.harness import Contestant
@@ -12,12 +12,16 @@ from benchmarks.players.ours import OPTIONS, to_action
 from benchmarks.processes import Server, start_servers
 from benchmarks.setting import Setting
 from openenv_grpc.cli import GRPC_EXPERIMENTS
+from openenv_grpc.session.calls import Call
 from openenv_grpc.specs import ArraySpec
 
 PLAYERS, SERVERS = "benchmarks.players", "benchmarks.servers"
 OPENENV = "OpenEnv, WebSocket"
 ONE, TWO = "raw loop, 1 process", "raw loop, 2 processes"
+GYMNASIUM = "Gymnasium, 1 environment"
 STREAM = "bare grpcio, stream"
+NO_WIRE = "shared memory"
+"""In place of the contestant that sends the same bytes."""
 TUNED = {"GRPC_EXPERIMENTS": GRPC_EXPERIMENTS}
 """How our server runs; a client's process only if its owner asks for it."""
 
@@ -90,20 +94,23 @@ def ours(
     tcp: bool = False,
     in_flight: int = 1,
     tuned: bool = False,
+    transport: str = "grpc",
 ) -> Contestant:
-    """Our clients on the stream, as they are or in a process that is tuned for gRPC."""
+    """Our clients on the stream, as they are or in a process that is tuned for gRPC; or on the local lane."""
     server = setting.ours(environment_of(world), tcp=tcp)
     words = ["openenv-grpc", f"{lanes} lane{'s' * (lanes > 1)}", f"{in_flight} in flight" * (in_flight > 1)]
     name = ", ".join(word for word in [*words, "tuned client" * tuned] if word)
     client = "EnvClient" if lanes == 1 else "VectorEnvClient, one session"
+    way = "local lane" if transport == "local" else "TCP" if tcp else "unix"
+    same = NO_WIRE if transport == "local" else f"{name}, unix" if tcp else ""
     return Contestant(
-        f"{name}, {'TCP' if tcp else 'unix'}",
-        [f"{PLAYERS}.ours", server.address, world, str(lanes), str(in_flight)],
+        f"{name}, {way}",
+        [f"{PLAYERS}.ours", server.address, world, str(lanes), str(in_flight), transport],
         server,
         lanes,
         ceiling,
         f"{client}, {f'{in_flight} threads of {lanes // in_flight} lanes' if in_flight > 1 else 'lock step'}",
-        wire_as=f"{name}, unix" if tcp else "",
+        wire_as=same,
         variables=TUNED if tuned else {},
     )
 
@@ -127,7 +134,7 @@ def ceilings(world: str) -> list[Contestant]:
         client = [f"{PLAYERS}.raw", world, str(processes)]
         return Contestant(name, client, lanes=processes, ceiling=name, note="in process, no library")
 
-    gym = Contestant("Gymnasium, 1 environment", [f"{PLAYERS}.gym", world], ceiling=ONE)
+    gym = Contestant(GYMNASIUM, [f"{PLAYERS}.gym", world], ceiling=ONE)
     gym.note = "in process, its usual wrappers"
     return [raw(ONE, 1), raw(TWO, 2), gym]
 
@@ -144,16 +151,20 @@ def step_frames(setting: Setting, world: str) -> Exchange:
     """Have a real server answer a step, and listen."""
     frames: list[bytes] = []
 
-    def note(frame: bytes) -> bytes:
-        frames.append(frame)
-        return frame
-
-    with oe.connect(setting.ours(environment_of(world)).address, **OPTIONS[world]) as env:
+    with oe.connect(setting.ours(environment_of(world)).address, transport="grpc", **OPTIONS[world]) as env:
         env.reset(seed=0)
-        carrier = env._carrier
+        carrier: Any = env._carrier
         send, receive = carrier.send, carrier.receive
-        carrier.send = lambda frame: send(note(frame))
-        carrier.receive = lambda: note(receive())
+
+        def note_sent(call: Call) -> None:
+            frames.extend(call.frames)
+            send(call)
+
+        def note_received() -> bytes:
+            frames.append(receive())
+            return frames[-1]
+
+        carrier.send, carrier.receive = note_sent, note_received
         env.step(to_action(world, 1))
         carrier.send, carrier.receive = send, receive
         return Exchange(*frames, env.spec.observation)

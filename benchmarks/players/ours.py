@@ -1,4 +1,4 @@
-"""Our clients: `python -m benchmarks.players.ours ADDRESS rgb LANES [IN_FLIGHT]`.
+"""Our clients: `python -m benchmarks.players.ours ADDRESS rgb LANES IN_FLIGHT TRANSPORT`.
 
 One lane is an `EnvClient`, several are one `VectorEnvClient`, in lock step: act, wait, act. IN_FLIGHT threads share the
 session of several lanes, each with a group of its own.
@@ -37,10 +37,10 @@ def see(world: str, result: Any) -> str:
 class OneLane:
     """A player: one lane in lock step."""
 
-    def __init__(self, address: str, world: str) -> None:
+    def __init__(self, address: str, world: str, transport: str) -> None:
         """Open the session."""
         self._world = world
-        self._env = oe.connect(address, **OPTIONS[world])
+        self._env = oe.connect(address, transport=transport, **OPTIONS[world])
         self._env.reset(seed=0)
         self._actions = random_actions(WORLDS[world])
 
@@ -68,10 +68,10 @@ class OneLane:
 class ManyLanes:
     """A player: many lanes in one session, with as many requests in flight as there are groups."""
 
-    def __init__(self, address: str, world: str, lanes: int, groups: int) -> None:
+    def __init__(self, address: str, world: str, lanes: int, groups: int, transport: str) -> None:
         """Open the session."""
         self._world, self._lanes = world, lanes
-        self._vec = VectorEnvClient.connect(address, lanes, **OPTIONS[world])
+        self._vec: Any = VectorEnvClient.connect(address, lanes, transport=transport, **OPTIONS[world])
         self._begun = False  # a reset with seeds loads 32 games: once is enough
         batches = np.random.default_rng(1).integers(0, WORLDS[world], (256, lanes)).tolist()
         self._batches = [[to_action(world, action) for action in batch] for batch in batches]
@@ -122,10 +122,16 @@ class ManyLanes:
         self._vec.close()
 
 
-def main(address: str, world: str, lanes: int = 1, in_flight: int = 1) -> None:
+def main(address: str, world: str, lanes: str, in_flight: str, transport: str) -> None:
     """Play."""
-    run(lambda at: OneLane(at, world) if lanes == 1 else ManyLanes(at, world, lanes, in_flight), address, PACKAGES)
+
+    def player(at: str) -> OneLane | ManyLanes:
+        if int(lanes) == 1:
+            return OneLane(at, world, transport)
+        return ManyLanes(at, world, int(lanes), int(in_flight), transport)
+
+    run(player, address, PACKAGES)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3], *(int(word) for word in sys.argv[3:]))
+    main(*sys.argv[1:])

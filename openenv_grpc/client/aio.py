@@ -57,9 +57,7 @@ class _AsyncSession:
         self._reader = asyncio.get_running_loop().create_task(self._read())
 
     @classmethod
-    async def _connect(
-        cls: type[SelfT], address: str, request: OpenRequest, transport: str, *, copy: bool
-    ) -> SelfT:
+    async def _connect(cls: type[SelfT], address: str, request: OpenRequest, transport: str, *, copy: bool) -> SelfT:
         path = net.lane_path(address, transport)
         request = dataclasses.replace(request, local_lane=path is not None)
         stream = AsyncGrpcCarrier(address)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import select
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from openenv_grpc.errors import OpenEnvError, SessionLost
 from openenv_grpc.session.packet import RECV_SIZE
@@ -195,5 +195,3 @@ class AsyncLocalCarrier:
         self.cancel()
         self._lane.close()
         await self._stream.close()
-
-

@@ -194,9 +194,7 @@ class SessionTable:
         self._next_core += shards
         return [available[(self._next_core + index) % len(available)] for index in range(shards)]
 
-    async def _start(
-        self, session: Session, request: Any, shards: list[tuple[int, int]], *, local: bool
-    ) -> list[Any]:
+    async def _start(self, session: Session, request: Any, shards: list[tuple[int, int]], *, local: bool) -> list[Any]:
         """Fork all workers, then let them build their environments at the same time."""
         opening = frames.encode(session_pb2.SessionRequest(open=request.open))
         cores = self._cores(len(shards))

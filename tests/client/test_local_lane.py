@@ -105,9 +105,7 @@ def test_the_second_socket_is_gone_with_its_server(tmp_path: Path):
 def test_both_carriers_answer_the_same(bare: Server, mode: AutoresetMode, size: int, shards: int):
     traces = []
     for transport in ("grpc", "local"):
-        with vector(
-            bare, 7, shards, size=size, goal=6, transport=transport, autoreset_mode=mode
-        ) as env:
+        with vector(bare, 7, shards, size=size, goal=6, transport=transport, autoreset_mode=mode) as env:
             assert env.transport == transport
             found = [env.reset(seed=[0, 1, 2, 3, 4, 5, -3])]
             for step in range(12):
@@ -270,10 +268,12 @@ def test_a_server_that_dies_is_told(tmp_path: Path):
     with running(BARE) as server:
         env = EnvClient.connect(server.address, transport="local")
         env.reset()
+        workers = server.workers
         server.process.kill()
+        server.wait()
+        processes.until(lambda: not processes.alive(workers), what="the end of its workers")
         with pytest.raises(SessionLost):
-            for _ in range(1000):
-                env.step({"move": 0})
+            env.step({"move": 0})
         env.close()
 
 

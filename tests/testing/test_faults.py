@@ -136,7 +136,9 @@ def test_exactly_one_case_fails(servers: Good, fault: Fault):
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("environment", [FULL, PLAIN])
 def test_the_proxy_alone_breaks_nothing(servers: Good, environment: str):
-    chosen = [item for item in select(faces=BOTH) if environment == FULL or item[0].topic != "draining"]  # one such run is enough
+    chosen = [
+        item for item in select(faces=BOTH) if environment == FULL or item[0].topic != "draining"
+    ]  # one such run is enough
     assert run(servers, environment, None, chosen) == {}
 
 

@@ -14,7 +14,14 @@ TARGETS = [
         make.STREAM,
         0.6,
         0.7,
-    )
+    ),
+    Target(
+        "echo, 1 lane, local lane: times a bare grpcio ping-pong of the same bytes",
+        ("openenv-grpc, 1 lane, local lane",),
+        make.STREAM,
+        1.6,
+        3,
+    ),
 ]
 
 
@@ -28,4 +35,5 @@ def contestants(setting: Setting) -> list[Contestant]:
         make.ours(setting, "echo", 1, make.STREAM),
         make.ours(setting, "echo", 1, make.STREAM, tuned=True),
         make.ours(setting, "echo", 1, make.STREAM, tcp=True),
+        make.ours(setting, "echo", 1, make.STREAM, transport="local"),
     ]
