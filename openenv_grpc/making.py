@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from openenv_grpc.client import EnvClient, VectorEnvClient
+from openenv_grpc.client import EnvClient, VectorEnv
 from openenv_grpc.providers.base import EnvironmentSource, find_provider
+from openenv_grpc.specs import AutoresetMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from enum import Enum
 
-ClientT = TypeVar("ClientT", bound="EnvClient[Any, Any, Any] | VectorEnvClient[Any, Any, Any]")
+ClientT = TypeVar("ClientT", bound="EnvClient[Any, Any, Any] | VectorEnv")
 
 
 def make(
@@ -33,21 +35,36 @@ def make(
 
 
 def make_vec(
-    environment: str, num_envs: int = 1, *, provider: str = "local", timeout_s: float = 60.0, **kwargs: Any
-) -> VectorEnvClient[Any, Any, Any]:
-    """Start an environment and open a session of `num_envs` lanes on it; both end when the client is closed.
+    environment: str,
+    num_envs: int = 1,
+    *,
+    provider: str = "local",
+    timeout_s: float = 60.0,
+    batch_size: int | None = None,
+    autoreset_mode: AutoresetMode | str | Enum = AutoresetMode.NEXT_STEP,
+    copy: bool = True,
+    **kwargs: Any,
+) -> VectorEnv:
+    """Start an environment and open a session of `num_envs` lanes on it; both end when it is closed.
 
     Args:
         environment: Name of an installed environment, or `module:Class`.
         num_envs: Number of lanes.
         provider: Where it runs: `local`, a server process on this machine.
         timeout_s: Seconds until it must serve.
-        kwargs: Construction options, and the arguments of `VectorEnvClient.connect`.
+        batch_size: Lanes that `recv` returns; all by default.
+        autoreset_mode: What happens at an episode's end, as `VectorEnv.connect` takes it.
+        copy: Whether observations stay as they are for as long as you keep them; see `EnvClient.connect`.
+        kwargs: Construction options, and the arguments of `VectorEnvClient.connect` (`fields`, `shards`, …).
 
     Raises:
         OpenEnvError: As `make`.
     """
-    return _start(environment, provider, timeout_s, lambda address: connect_vec(address, num_envs, **kwargs))
+
+    def connect(address: str) -> VectorEnv:
+        return connect_vec(address, num_envs, batch_size=batch_size, autoreset_mode=autoreset_mode, copy=copy, **kwargs)
+
+    return _start(environment, provider, timeout_s, connect)
 
 
 def connect(address: str, **kwargs: Any) -> EnvClient[Any, Any, Any]:
@@ -56,10 +73,19 @@ def connect(address: str, **kwargs: Any) -> EnvClient[Any, Any, Any]:
     return client
 
 
-def connect_vec(address: str, num_envs: int = 1, **kwargs: Any) -> VectorEnvClient[Any, Any, Any]:
-    """A client of `num_envs` lanes for any server; see `VectorEnvClient.connect`."""
-    client: VectorEnvClient[Any, Any, Any] = VectorEnvClient.connect(address, num_envs, **kwargs)
-    return client
+def connect_vec(
+    address: str,
+    num_envs: int = 1,
+    *,
+    batch_size: int | None = None,
+    autoreset_mode: AutoresetMode | str | Enum = AutoresetMode.NEXT_STEP,
+    copy: bool = True,
+    **kwargs: Any,
+) -> VectorEnv:
+    """A vector environment of `num_envs` lanes on any server that runs; see `VectorEnv.connect`."""
+    return VectorEnv.connect(
+        address, num_envs, batch_size=batch_size, autoreset_mode=autoreset_mode, copy=copy, **kwargs
+    )
 
 
 def _start(environment: str, provider: str, timeout_s: float, connect: Callable[[str], ClientT]) -> ClientT:

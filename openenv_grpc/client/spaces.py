@@ -21,24 +21,40 @@ if TYPE_CHECKING:
 _INT64 = np.iinfo(np.int64)
 
 
+def action_fields(core: ClientCore) -> list[Field]:
+    """The fields of an action that the session has: all but arrays that are absent."""
+    return _present(core.records.action, core.spec.action)
+
+
+def observation_fields(core: ClientCore) -> list[Field]:
+    """The fields of an observation that the session has: those asked for, but for arrays that are absent."""
+    present = _present(core.records.observation, core.spec.observation)
+    return [field for field in present if not core.fields or field.name in core.fields]
+
+
 def single_action_space(core: ClientCore) -> Any:
-    """One lane's action: the space of its only field, or a Dict of all fields."""
-    return _space(core.records.action, core.spec.action)
+    """One lane's action: the space of its only field that is present, or a Dict of all of these."""
+    return _space(core.records.action, action_fields(core), core.spec.action)
 
 
 def single_observation_space(core: ClientCore) -> Any:
     """One lane's observation: the space of its only field that is present, or a Dict of all of these."""
-    return _space(core.records.observation, core.spec.observation)
+    return _space(core.records.observation, observation_fields(core), core.spec.observation)
 
 
 def action_space(core: ClientCore) -> Any:
     """All lanes' actions."""
-    return _batched(core.records.action, core.spec.action, core.lanes)
+    return _batched(_space(core.records.action, action_fields(core), core.spec.action, core.lanes), core.lanes)
 
 
 def observation_space(core: ClientCore) -> Any:
     """All lanes' observations."""
-    return _batched(core.records.observation, core.spec.observation, core.lanes)
+    fields = observation_fields(core)
+    return _batched(_space(core.records.observation, fields, core.spec.observation, core.lanes), core.lanes)
+
+
+def _present(schema: Schema, specs: dict[str, ArraySpec]) -> list[Field]:
+    return [field for field in schema.fields if not (field.column and specs[field.name].absent)]
 
 
 def _gymnasium() -> Any:
@@ -50,21 +66,19 @@ def _gymnasium() -> Any:
     return gymnasium
 
 
-def _batched(schema: Schema, specs: dict[str, ArraySpec], lanes: int) -> Any:
-    space = _space(schema, specs, lanes)
+def _batched(space: Any, lanes: int) -> Any:
     from gymnasium.vector.utils import batch_space
 
     return batch_space(space, lanes)
 
 
-def _space(schema: Schema, specs: dict[str, ArraySpec], lanes: int = 1) -> Any:
-    """The space of one of so many lanes.
+def _space(schema: Schema, present: list[Field], specs: dict[str, ArraySpec], lanes: int = 1) -> Any:
+    """The space of these fields of one of so many lanes.
 
     Raises:
         Unsupported: Gymnasium is missing, has no space for a field, or would need too much memory for it.
     """
     spaces = _gymnasium().spaces
-    present = [field for field in schema.fields if not (field.column and specs[field.name].absent)]
     size = lanes * sum(specs[field.name].nbytes for field in present if field.column)
     if size > MAX_ARRAY_BYTES:  # a Box holds its bounds element by element
         msg = f"the spaces of {schema.full_name} would hold {size} bytes, at most {MAX_ARRAY_BYTES} are allowed"

@@ -138,33 +138,57 @@ class _SyncSession:
                 if self._core.numbers != before:  # Ctrl-C: numbers were given to frames that never left
                     self._core.fail(SessionLost("interrupted while a request was being sent; open a new session"))
                 raise
-            start = time.monotonic() + net.GRACE_S
-            if self._clock:  # it waits for those before it
-                start = max(start, *(deadline for deadline, _ in self._clock.values()))
-            self._clock[id(call)] = start + call.budget_s, call
+            self._start_clock(call)
+        return call
+
+    def _start_clock(self, call: Call) -> None:
+        start = time.monotonic() + net.GRACE_S
+        if self._clock:  # it waits for those before it
+            start = max(start, *(deadline for deadline, _ in self._clock.values()))
+        self._clock[id(call)] = start + call.budget_s, call
+
+    def _post(self, begin: Callable[[], Call]) -> Call:
+        """Send a call's frames, to wait for the answers later: until then no clock runs."""
+        call = self._send(begin)
+        with self._mutex:
+            self._clock.pop(id(call), None)
         return call
 
     def _wait(self, call: Call) -> Any:
-        """Wait for a call's answers, reading the carrier for everybody if nobody else does."""
-        reading = False
+        """Wait for a call's answers."""
+        self._read_until((call,))
+        return call.result()
+
+    def _wait_first(self, posted: Sequence[Call]) -> Call:
+        """Wait until one of these calls is done: the first in order that is. Others may be added meanwhile."""
+        with self._mutex:
+            for call in posted:
+                self._start_clock(call)
+        return self._read_until(posted)
+
+    def _read_until(self, calls: Sequence[Call]) -> Call:
+        """Wait until one of these calls is done, reading the carrier for everybody if nobody else does."""
+        reading, found = False, None
         try:
             with self._mutex:
-                while not call.done and self._reading:
+                while (found := _first_done(calls)) is None and self._reading:
                     self._changed.wait()
-                if not call.done:
+                if found is None:
                     reading = self._reading = True  # one statement: Ctrl-C cannot come in between
-            while reading and not call.done:
+            while found is None:
                 self._take(self._carrier.receive())
+                found = _first_done(calls)
         except OpenEnvError as error:
             with self._mutex:
                 self._core.fail(error)
         finally:
             with self._mutex:
-                self._clock.pop(id(call), None)
+                for call in calls:
+                    self._clock.pop(id(call), None)
                 if reading:
                     self._reading = False
                     self._changed.notify_all()
-        return call.result()
+        return found or calls[0]  # after a failure all are done
 
     def _take(self, frame: bytes | Apart) -> None:
         with self._mutex:
@@ -255,6 +279,13 @@ class _SyncSession:
         """
         classes = self._core.records.classes
         return classes[name] if name in classes else {full.rpartition(".")[2]: c for full, c in classes.items()}[name]
+
+
+def _first_done(calls: Sequence[Call]) -> Call | None:
+    for call in calls:
+        if call.done:
+            return call
+    return None
 
 
 class EnvClient(_SyncSession, Generic[ActionT, ObservationT, StateT]):

@@ -89,6 +89,7 @@ class ClientCore:
         self.mode = read_mode(opened.autoreset_mode)
         self.shards = [range(shard.first_lane, shard.first_lane + shard.lanes) for shard in opened.shards]
         self.lanes = request.lanes
+        self.fields = tuple(request.fields)
         check_shards(self.shards, request.lanes)
         check_spec(records, self.spec)
         self.local: LocalTerms | None = None
@@ -143,6 +144,31 @@ class ClientCore:
             return self._step_verb(_named(lanes, part), chunk, actions), payload
 
         return self._call("step", chosen, fill, self._transition("step", chosen, chunk), timeout_s)
+
+    def check(self, verb: str, lanes: Sequence[int], shards: Iterable[int], each: Any = None) -> None:
+        """Refuse what a series of requests would be refused for, before the first of them is sent.
+
+        Args:
+            verb: reset or step.
+            lanes: Increasing lane numbers of all of them.
+            shards: The shard of each request.
+            each: For a step the actions of all these lanes; for a reset their seeds, or None.
+
+        Raises:
+            LocalError: As `reset` and `step`.
+            ServerFull: They would be more than may wait for their answers.
+        """
+        self._choose(verb, lanes)
+        waiting = Counter(shard for shard, _ in self._pending)
+        waiting.update(shards)
+        most, limit = max(waiting.values()), self.limits.in_flight
+        if most > limit:
+            msg = f"{most} calls would wait for their answers, the server's limit is {limit}"
+            raise ServerFull(msg)
+        if verb == "step":
+            self._writer.batch(each, len(lanes), 0)
+        else:
+            self._seeds(each, len(lanes))
 
     def state(self, lanes: Sequence[int] | None = None, timeout_s: float | None = None) -> Call:
         """Ask for states."""

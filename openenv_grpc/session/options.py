@@ -15,11 +15,13 @@ RESERVED = frozenset(
     (
         "address",
         "autoreset_mode",
+        "batch_size",
         "copy",
         "environment",
         "fields",
         "num_envs",
         "provider",
+        "render_mode",
         "shards",
         "timeout_s",
         "transport",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.client.environments import SLOW
+from tests.helpers.packages import ARM
 from tests.helpers.server import Server, running
 
 
@@ -25,4 +26,10 @@ def atari() -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def echo() -> Iterator[Server]:
     with running("echo") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def arm() -> Iterator[Server]:
+    with running(ARM) as server:
         yield server

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from openenv_grpc import aio, connect, connect_vec
-from openenv_grpc.client import channel
+from openenv_grpc import aio, connect
+from openenv_grpc.client import VectorEnvClient, channel
 from openenv_grpc.errors import OpenEnvError, ServerDraining, SessionClosed, SessionLost
 from tests.client.environments import SLOW
 from tests.helpers.processes import until
@@ -108,7 +108,7 @@ def test_a_forgotten_client_ends_its_session(slow: Server):
 
 def test_closing_while_another_thread_waits(slow: Server):
     with ThreadPoolExecutor(2) as pool:
-        env = connect_vec(slow.address, 2, shards=2)
+        env = VectorEnvClient.connect(slow.address, 2, shards=2)
         env.reset()
         waiting = [pool.submit(env.step, ["sleep 20"], lanes=[lane]) for lane in range(2)]
         time.sleep(0.2)

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from openenv_grpc import aio, connect, connect_vec
+from openenv_grpc.client import VectorEnvClient
 from openenv_grpc.errors import DeadlineExceeded, IllegalVerb, SessionLost
 from tests.client.environments import SLOW
 from tests.helpers.server import Server, running
@@ -92,7 +93,7 @@ def test_ctrl_c_when_the_answer_is_there_before_the_next_call(slow: Server, inte
 
 
 def test_ctrl_c_twice(slow: Server, interrupt: Any):
-    with connect_vec(slow.address, 2, shards=2) as env:
+    with VectorEnvClient.connect(slow.address, 2, shards=2) as env:
         env.reset()
         for _ in range(2):
             interrupt(0.1)
@@ -100,6 +101,23 @@ def test_ctrl_c_twice(slow: Server, interrupt: Any):
                 env.step(["sleep 0.3", "x"])
         assert env.step(["a", "b"]).observation.message == ["a", "b"]
         assert [state.step_count for state in env.state()] == [3, 3]
+
+
+def test_ctrl_c_in_recv_loses_nothing(slow: Server, interrupt: Any):
+    with connect_vec(slow.address, 2, shards=2) as vec:
+        vec.reset()
+        for number in range(1, 3):
+            vec.send(["sleep 0.2", "sleep 0.5"])
+            for after in (0.1, 0.25):  # before any answer; between both
+                interrupt(after)
+                with pytest.raises(KeyboardInterrupt):
+                    vec.recv()
+            observation, *_, info = vec.recv()
+            assert dict(zip(info["env_id"].tolist(), observation["message"], strict=True)) == {
+                0: "sleep 0.2",
+                1: "sleep 0.5",
+            }
+            assert observation["length"].tolist() == [number, number]
 
 
 def test_ctrl_c_at_any_moment(slow: Server, interrupt: Any):
@@ -136,7 +154,7 @@ def is_lost(env: Any) -> bool:
 
 
 def test_ctrl_c_while_another_thread_waits(slow: Server, interrupt: Any):
-    with connect_vec(slow.address, 2, shards=2) as env:
+    with VectorEnvClient.connect(slow.address, 2, shards=2) as env:
         env.reset()
         results: list[Any] = []
         other = threading.Thread(target=lambda: results.append(env.step(["sleep 0.5 other"], lanes=[1])))

@@ -11,6 +11,7 @@ import pytest
 import openenv_atari
 import openenv_echo
 from openenv_grpc import aio, making
+from openenv_grpc.adapters.gymnasium import GymnasiumEnv, GymnasiumVectorEnv
 from openenv_grpc.client import AsyncEnvClient, AsyncVectorEnvClient, EnvClient, VectorEnvClient
 from openenv_grpc.session.options import RESERVED
 
@@ -62,14 +63,16 @@ def plain(annotation: Any) -> str:
 @pytest.mark.parametrize("name", ["make", "make_vec", "connect", "connect_vec"])
 def test_making_is_the_same(name: str):
     ours, theirs = inspect.signature(getattr(making, name)), inspect.signature(getattr(aio, name))
-    assert ours.parameters == theirs.parameters
-    kind = "VectorEnv" if name.endswith("vec") else "Env"
-    assert theirs.return_annotation == f"Opening[Async{kind}]"
-    assert ours.return_annotation == f"{kind}Client[Any, Any, Any]"
+    vector = name.endswith("vec")
+    of_vectors = {"autoreset_mode", "batch_size", "copy"} if vector else set()
+    assert ours.parameters.keys() == theirs.parameters.keys() | of_vectors
+    assert all(ours.parameters[name] == parameter for name, parameter in theirs.parameters.items())
+    assert theirs.return_annotation == f"Opening[Async{'VectorEnv' if vector else 'Env'}]"
+    assert ours.return_annotation == ("VectorEnv" if vector else "EnvClient[Any, Any, Any]")
 
 
 def test_no_option_can_be_mistaken_for_an_argument():
-    calls = (making.make, making.make_vec, EnvClient.connect, VectorEnvClient.connect)
+    calls = (making.make, making.make_vec, EnvClient.connect, VectorEnvClient.connect, GymnasiumEnv, GymnasiumVectorEnv)
     names = {parameter.name for call in calls for parameter in inspect.signature(call).parameters.values()}
     assert names - {"kwargs", "options"} == RESERVED
 

@@ -18,8 +18,8 @@ from grpc_health.v1 import health, health_pb2_grpc
 
 from openenv_atari import AsyncAtariEnv, AtariEnv
 from openenv_echo import EchoEnv
-from openenv_grpc import aio, connect, connect_vec
-from openenv_grpc.client import channel
+from openenv_grpc import aio, connect
+from openenv_grpc.client import VectorEnvClient, channel
 from openenv_grpc.codec import frame as frames
 from openenv_grpc.errors import (
     EnvironmentFailed,
@@ -258,12 +258,12 @@ def test_wrong_arguments(atari: Server):
         ({"num_envs": 2, "fields": ["sceen"]}, "open.fields"),
     ):
         with pytest.raises(InvalidArgument) as caught:
-            connect_vec(atari.address, **arguments)  # type: ignore[arg-type]
+            VectorEnvClient.connect(atari.address, **arguments)  # type: ignore[arg-type]
         assert caught.value.field == field
 
 
 def test_wrong_calls_change_nothing(slow: Server):
-    with connect_vec(slow.address, 2, shards=2) as env:
+    with VectorEnvClient.connect(slow.address, 2, shards=2) as env:
         env.reset()
         for call, field in (
             (lambda: env.reset(seed=[1]), "seed"),

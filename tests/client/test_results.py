@@ -15,7 +15,8 @@ from openenv_atari.v1.atari_pb2 import AtariAction as AtariMessage
 from openenv_atari_server import AtariEnvironment
 from openenv_echo import AsyncEchoEnv, EchoAction, EchoEnv, EchoObservation, EchoState
 from openenv_echo.v1.echo_pb2 import EchoAction as EchoMessage
-from openenv_grpc import aio, connect, connect_vec
+from openenv_grpc import aio, connect
+from openenv_grpc.client import VectorEnvClient
 from openenv_grpc.codec import frame as frames
 from openenv_grpc.errors import IllegalVerb, InvalidArgument
 from tests.helpers.pair import Pair
@@ -55,7 +56,7 @@ def test_a_result_unpacks_like_gymnasiums(slow: Server):
 
 
 def test_columns_unpack_like_gymnasiums(slow: Server):
-    with connect_vec(slow.address, 3, shards=2) as env:
+    with VectorEnvClient.connect(slow.address, 3, shards=2) as env:
         env.reset()
         result = env.step(["a", "cut b", "end"])
         observation, reward, terminated, truncated, info = result
@@ -113,7 +114,7 @@ def test_the_generic_client_takes_any_form(echo: Server, action: Any):
 
 
 def test_the_generic_client_takes_any_form_of_columns(atari: Server):
-    generic = connect_vec(atari.address, 2, shards=1, obs_type="ram", repeat_action_probability=0.0)
+    generic = VectorEnvClient.connect(atari.address, 2, shards=1, obs_type="ram", repeat_action_probability=0.0)
     with generic as env:
         first = env.reset(seed=[5, 5])
         assert first.observation.ram.shape == (2, 128)

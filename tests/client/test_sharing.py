@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from openenv_grpc import aio, connect, connect_vec
+from openenv_grpc import aio, connect
+from openenv_grpc.client import VectorEnvClient
 from openenv_grpc.errors import EnvironmentFailed
 from tests.helpers.server import Server
 
@@ -40,7 +41,7 @@ def assert_at_the_same_time(results: list[Any]) -> None:
 
 
 def test_shards_work_at_the_same_time(slow: Server):
-    with connect_vec(slow.address, 2, shards=2) as env, ThreadPoolExecutor(2) as pool:
+    with VectorEnvClient.connect(slow.address, 2, shards=2) as env, ThreadPoolExecutor(2) as pool:
         env.reset()
         texts = [f"{NAP} lane {lane}" for lane in range(2)]
         results = list(pool.map(lambda lane: env.step([texts[lane]], lanes=[lane]), range(2)))
@@ -50,7 +51,7 @@ def test_shards_work_at_the_same_time(slow: Server):
 
 
 def test_a_quick_shard_need_not_wait_for_a_slow_one(slow: Server):
-    with connect_vec(slow.address, 2, shards=2) as env, ThreadPoolExecutor(1) as pool:
+    with VectorEnvClient.connect(slow.address, 2, shards=2) as env, ThreadPoolExecutor(1) as pool:
         env.reset()
         waiting = pool.submit(env.step, [LONG_NAP], lanes=[0])
         time.sleep(0.1)  # it is the one that takes the frames by now
@@ -71,7 +72,7 @@ def test_calls_on_one_lane_are_pipelined(slow: Server):
 
 
 def test_many_threads_get_their_own_answers(slow: Server):
-    with connect_vec(slow.address, 4, shards=2) as env:
+    with VectorEnvClient.connect(slow.address, 4, shards=2) as env:
         env.reset()
         wrong: list[Any] = []
 

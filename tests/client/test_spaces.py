@@ -10,7 +10,8 @@ import gymnasium
 import numpy as np
 import pytest
 
-from openenv_grpc import connect, connect_vec
+from openenv_grpc import connect
+from openenv_grpc.client import VectorEnvClient
 from openenv_grpc.errors import Unsupported
 from tests.helpers.packages import PROBE, environ
 from tests.helpers.server import Server, running
@@ -56,7 +57,7 @@ def test_the_spaces_are_gymnasiums_own(atari: Server):
 
 
 def test_the_spaces_of_many_lanes(atari: Server):
-    with connect_vec(atari.address, 3, shards=2, game="breakout") as env:
+    with VectorEnvClient.connect(atari.address, 3, shards=2, game="breakout") as env:
         assert env.num_envs == 3
         assert env.single_action_space == spaces.Discrete(4)
         assert env.single_observation_space == spaces.Box(0, 255, (210, 160, 3), np.uint8)

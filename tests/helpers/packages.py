@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 PROTOS = ROOT / "tests/environments_for_tests/proto"
 PROBE = "tests.environments_for_tests.probe:ProbeEnvironment"
 BARE = "tests.environments_for_tests.bare:BareEnvironment"
+ARM = "tests.environments_for_tests.arm:ArmEnvironment"
 
 
 @functools.cache
@@ -23,7 +24,7 @@ def generated() -> Path:
     """Where the packages lie, importable in this process; removed when it ends."""
     target = Path(tempfile.mkdtemp(prefix="openenv-tests-"))
     atexit.register(shutil.rmtree, target, ignore_errors=True)
-    write([PROTOS / f"openenv_{name}/v1/{name}.proto" for name in ("probe", "bare")], [], target)
+    write([PROTOS / f"openenv_{name}/v1/{name}.proto" for name in ("probe", "bare", "arm")], [], target)
     sys.path.append(str(target))
     return target
 

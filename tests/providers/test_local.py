@@ -36,7 +36,7 @@ CLIENT = """
 import json, os, sys, time
 import openenv_grpc as oe
 
-env = oe.make_vec("tests.client.environments:SlowEnvironment", 2, shards=2)
+env = oe.make_vec("tests.client.environments:SlowEnvironment", 2, shards=2).client
 env.reset()
 print(json.dumps(env._carrier.address), flush=True)
 env.step(["sleep 60"] * 2) if sys.argv[1] == "step" else time.sleep(60)
@@ -79,8 +79,8 @@ def test_one_call_makes_an_environment_and_closing_removes_it():
 
 def test_many_lanes_and_options():
     with oe.make_vec("atari", 2, shards=2, game="breakout", obs_type="ram") as env:
-        remains = Remains(env)
-        assert env.reset(seed=1).observation.ram.shape == (2, 128)
+        remains = Remains(env.client)
+        assert env.reset(seed=1)[0].shape == (2, 128)
         assert len(remains.processes) >= 4
     remains.assert_gone()
 

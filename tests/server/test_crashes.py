@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 import openenv_grpc as oe
+from openenv_grpc.client import VectorEnvClient
 from openenv_grpc.errors import EnvironmentCrashed, EnvironmentFailed, OpenEnvError, SessionLost
 from openenv_grpc.v1 import environment_pb2
 from tests.environments_for_tests.probe import blank
@@ -86,7 +87,7 @@ def test_the_client_raises_it_now_and_names_it_later(
 
 
 def test_one_shards_death_ends_the_whole_session(server: Server, neighbour: Stream):
-    with oe.connect_vec(server.address, 4, shards=4) as vec:
+    with VectorEnvClient.connect(server.address, 4, shards=4) as vec:
         vec.reset()
         workers = [state.pid for state in vec.state()]
         assert len(set(workers)) == 4
@@ -152,7 +153,7 @@ def test_an_environment_that_cannot_be_built(
     with pytest.raises(error, match=message):
         oe.connect(server.address, construct=construct)
     with pytest.raises(error, match=message):
-        oe.connect_vec(server.address, 4, shards=2, construct=construct)
+        VectorEnvClient.connect(server.address, 4, shards=2, construct=construct)
     assert time.monotonic() - began < 3
     with Unary(server.address) as unary:
         assert unary("Describe").open_sessions == 1  # the neighbour's
@@ -162,7 +163,7 @@ def test_an_environment_that_cannot_be_built(
 def test_a_worker_that_dies_while_others_are_built(server: Server, tmp_path: object):
     began = time.monotonic()
     with pytest.raises(EnvironmentCrashed, match="exited with code 3"):
-        oe.connect_vec(server.address, 3, shards=3, construct=f"once:{tmp_path}/first:20")
+        VectorEnvClient.connect(server.address, 3, shards=3, construct=f"once:{tmp_path}/first:20")
     assert time.monotonic() - began < 3
     processes.until(lambda: not server.workers)
 

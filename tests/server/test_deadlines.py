@@ -11,6 +11,7 @@ import pytest
 from openenv_probe.v1 import probe_pb2
 
 import openenv_grpc as oe
+from openenv_grpc.client import VectorEnvClient
 from openenv_grpc.errors import DeadlineExceeded, EnvironmentFailed, IllegalVerb, SessionLost
 from openenv_grpc.v1 import environment_pb2
 from tests.environments_for_tests.probe import blank
@@ -133,7 +134,7 @@ def test_a_cancelled_task_leaves_no_answer_behind(server: Server):
 
 
 def test_a_batch_that_runs_out_of_time_hands_over_what_was_done(server: Server):
-    with oe.connect_vec(server.address, 4, shards=2) as vec:
+    with VectorEnvClient.connect(server.address, 4, shards=2) as vec:
         vec.reset()
         verbs = [blank("a"), blank("sleep", amount=30), blank("c"), blank("d")]
         with pytest.raises(DeadlineExceeded) as caught:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 import openenv_grpc as oe
+from openenv_grpc.client import VectorEnvClient
 from tests.helpers import processes
 from tests.helpers.packages import PROBE, ROOT, environ
 from tests.helpers.server import Server, running
@@ -43,7 +44,10 @@ def test_a_worker_runs_one_thread_and_holds_few_descriptors(server: Server):
 
 
 def test_sessions_never_share_a_worker_and_shards_do_not_either(server: Server):
-    with oe.connect_vec(server.address, 4, shards=2) as one, oe.connect_vec(server.address, 4, shards=2) as two:
+    with (
+        VectorEnvClient.connect(server.address, 4, shards=2) as one,
+        VectorEnvClient.connect(server.address, 4, shards=2) as two,
+    ):
         pids = []
         for vec in (one, two):
             vec.reset()
@@ -54,7 +58,7 @@ def test_sessions_never_share_a_worker_and_shards_do_not_either(server: Server):
 
 
 def test_no_shard_is_asked_for_gives_one_per_core(server: Server):
-    with oe.connect_vec(server.address, 64) as vec:
+    with VectorEnvClient.connect(server.address, 64) as vec:
         assert len(server.workers) == min(64, len(os.sched_getaffinity(0)))
         vec.reset()
 

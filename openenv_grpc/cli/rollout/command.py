@@ -134,7 +134,7 @@ def _make_directory(path: Path | None) -> None:
 @contextlib.contextmanager
 def _open(request: Request) -> Iterator[tuple[Client, dict[str, Any]]]:
     """A session on the server that runs, or on one of our own; the options it was opened with."""
-    from openenv_grpc.making import connect_vec
+    from openenv_grpc.client import VectorEnvClient
     from openenv_grpc.providers.base import EnvironmentSource, find_provider
     from openenv_grpc.specs import AutoresetMode
 
@@ -146,7 +146,8 @@ def _open(request: Request) -> Iterator[tuple[Client, dict[str, Any]]]:
             address = lease.address
         options = _read_options(request, address)
         mode = AutoresetMode.DISABLED
-        yield stack.enter_context(connect_vec(address, request.lanes, autoreset_mode=mode, **options)), options
+        client: Client = VectorEnvClient.connect(address, request.lanes, autoreset_mode=mode, **options)
+        yield stack.enter_context(client), options
 
 
 def _read_options(request: Request, address: str) -> dict[str, Any]:

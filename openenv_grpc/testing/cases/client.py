@@ -82,7 +82,7 @@ def a_vector_of_the_library_sees_the_same(peer: Peer) -> None:
         shards=min(2, peer.target.limits.shards),
         autoreset_mode=NEXT_STEP,
         **peer.target.options,
-    )
+    ).client
     peer.keep(vector)
     actions = [session.actions.sample() for _ in range(2)]
     answers = [session.reset([99, 99]), session.step(actions)]
