@@ -11,6 +11,7 @@ from benchmarks.peers import PeerUnavailable
 from benchmarks.players.ours import OPTIONS, to_action
 from benchmarks.processes import Server, start_servers
 from benchmarks.setting import Setting
+from benchmarks.targets import Target
 from openenv_grpc.cli import GRPC_EXPERIMENTS
 from openenv_grpc.session.calls import Call
 from openenv_grpc.specs import ArraySpec
@@ -20,6 +21,8 @@ OPENENV = "OpenEnv, WebSocket"
 ONE, TWO = "raw loop, 1 process", "raw loop, 2 processes"
 GYMNASIUM = "Gymnasium, 1 environment"
 STREAM = "bare grpcio, stream"
+MANY = tuple(f"openenv-grpc, 32 lanes, {middle}local lane" for middle in ("", "2 in flight, ", "4 in flight, "))
+POOL = "AtariVectorEnv, 32 lanes"
 NO_WIRE = "shared memory"
 """In place of the contestant that sends the same bytes."""
 TUNED = {"GRPC_EXPERIMENTS": GRPC_EXPERIMENTS}
@@ -109,10 +112,24 @@ def ours(
         server,
         lanes,
         ceiling,
-        f"{client}, {f'{in_flight} threads of {lanes // in_flight} lanes' if in_flight > 1 else 'lock step'}",
+        f"{client}, lock step" if in_flight == 1 else f"VectorEnv, {in_flight} batches of {lanes // in_flight} lanes",
         wire_as=same,
         variables=TUNED if tuned else {},
     )
+
+
+def many_lanes(setting: Setting, world: str) -> list[Contestant]:
+    """32 lanes by the local lane: in lock step, and with more than one batch under way."""
+    return [ours(setting, world, 32, TWO, in_flight=count, transport="local") for count in (1, 2, 4)]
+
+
+def many_lanes_targets() -> list[Target]:
+    """What they must reach."""
+    return [
+        Target("32 lanes, local lane: of the raw loop in two processes", MANY, TWO, 0.88, 0.95),
+        Target("32 lanes, local lane: times AtariVectorEnv in process", MANY, POOL, 1.05, 1.2),
+        Target("32 lanes, local lane: times EnvPool in process", MANY, "EnvPool, 32 lanes", 1.4, 1.7),
+    ]
 
 
 def ours_unary(setting: Setting, world: str, ceiling: str) -> Contestant:
@@ -127,7 +144,7 @@ def ours_unary(setting: Setting, world: str, ceiling: str) -> Contestant:
     )
 
 
-def ceilings(world: str) -> list[Contestant]:
+def ceilings(world: str, *, gymnasium: bool = True) -> list[Contestant]:
     """The emulator in process: without any library, in one process and in two; and as Gymnasium has it."""
 
     def raw(name: str, processes: int) -> Contestant:
@@ -136,7 +153,32 @@ def ceilings(world: str) -> list[Contestant]:
 
     gym = Contestant(GYMNASIUM, [f"{PLAYERS}.gym", world], ceiling=ONE)
     gym.note = "in process, its usual wrappers"
-    return [raw(ONE, 1), raw(TWO, 2), gym]
+    return [raw(ONE, 1), raw(TWO, 2), *[gym] * gymnasium]
+
+
+def ale_pool(world: str, lanes: int, ceiling: str = TWO) -> Contestant:
+    """AtariVectorEnv, in process."""
+    client = [f"{PLAYERS}.vectors", "ale", str(lanes), world]
+    return Contestant(f"AtariVectorEnv, {lanes} lanes", client, lanes=lanes, ceiling=ceiling, note="in process")
+
+
+def envpool(setting: Setting, world: str, lanes: int) -> Contestant:
+    """EnvPool, in process; it is compared with an emulator that does what it cannot do without."""
+
+    def pooled(seeds: list[int], actions: list[list[int]]) -> list[list[str]]:
+        from benchmarks.emulator import Emulator  # needs ale-py, which a machine without Atari may lack
+
+        emulator = Emulator(world, pool=True)
+        return [emulator.play(seed, each, noops=1) for seed, each in zip(seeds, actions, strict=True)]
+
+    contestant = Contestant(f"EnvPool, {lanes} lanes", lanes=lanes, ceiling=TWO, reference=pooled)
+    contestant.note = "in process; one no-op at reset, maximum of two screens (it can't do without): compared with that"
+    try:
+        contestant.python = setting.peer("envpool")
+    except PeerUnavailable as error:
+        contestant.skipped = str(error)
+    contestant.client = [f"{PLAYERS}.vectors", "envpool", str(lanes), world]
+    return contestant
 
 
 class Exchange(NamedTuple):

@@ -9,7 +9,8 @@ from ale_py import ALEInterface, LoggerMode, roms
 
 from benchmarks.player import outcome, random_actions
 
-GAME = "pong"
+GAMES = {"rgb": "pong", "ram": "pong", "breakout": "breakout", "seaquest": "seaquest"}
+"""The game of each world."""
 FRAMESKIP = 4
 REPEAT_ACTION_PROBABILITY = 0.25
 MAX_FRAMES = 108_000
@@ -17,10 +18,10 @@ CONDITIONS = "frameskip 4, repeat_action_probability 0.25, random actions, no re
 
 
 class Emulator:
-    """One game of Pong, four frames a step.
+    """One game, four frames a step.
 
     Args:
-        world: What is seen: rgb or ram.
+        world: What is played and seen: a key of GAMES.
         pool: Whether a screen is the maximum of a step's last two, as EnvPool has it.
     """
 
@@ -35,12 +36,12 @@ class Emulator:
     def reset(self, seed: int, noops: int = 0) -> None:
         """Load the game with a seed."""
         self.ale.setInt("random_seed", seed)
-        self.ale.loadROM(roms.get_rom_path(GAME))
+        self.ale.loadROM(roms.get_rom_path(GAMES[self._world]))
         self.ale.reset_game()
         for _ in range(noops):
             self.ale.act(0)
         self.actions = self.ale.getMinimalActionSet()
-        rgb = self._world == "rgb"
+        rgb = self._world != "ram"
         self._render = self.ale.getScreenRGB if rgb else self.ale.getRAM
         self.observation = np.empty((*self.ale.getScreenDims(), 3) if rgb else self.ale.getRAMSize(), np.uint8)
         self._before = self.observation.copy()
@@ -63,7 +64,11 @@ class Emulator:
         self.reset(seed, noops)
         found = [outcome(self.observation)]
         for action in actions:
-            reward = self.step(action)
+            over = self.ale.game_over()  # then the next step begins a new episode, as all contestants do
+            reward = 0.0 if over else self.step(action)
+            if over:
+                self.ale.reset_game()
+                self._render(self.observation)
             found.append(outcome(self.observation, reward, self.ale.game_over()))
         return found
 

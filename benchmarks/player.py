@@ -20,8 +20,9 @@ from typing import Any, Protocol
 
 WARM_UP_S = 0.05
 """Of play before each measurement: wakes everything that slept while others had their turns."""
-WORLDS = {"rgb": 6, "ram": 6, "echo": 100}
-"""What is played, and how many actions it has: Pong's screen, Pong's memory, echo."""
+WORLDS = {"rgb": 6, "ram": 6, "breakout": 4, "seaquest": 18, "gray": 6, "echo": 100}
+"""What is played, and how many actions it has: screens of Pong, its memory, screens of other games, Pong's screens made
+small, gray and stacked, echo."""
 
 
 class Player(Protocol):

@@ -1,13 +1,14 @@
 """Our clients: `python -m benchmarks.players.ours ADDRESS rgb LANES IN_FLIGHT TRANSPORT`.
 
-One lane is an `EnvClient`, several are one `VectorEnvClient`, in lock step: act, wait, act. IN_FLIGHT threads share the
-session of several lanes, each with a group of its own.
+One lane is an `EnvClient`, several are one `VectorEnvClient`, in lock step: act, wait, act. With IN_FLIGHT batches they
+are a `VectorEnv`: whichever batch has come is sent on, while the others are under way.
 """
 
 from __future__ import annotations
 
+import itertools
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,15 @@ from benchmarks.player import WORLDS, echo_message, echo_outcome, outcome, rando
 from openenv_grpc.client import VectorEnvClient
 
 PACKAGES = ("grpcio", "protobuf", "numpy")
-OPTIONS: dict[str, dict[str, Any]] = {"rgb": {"game": "pong"}, "ram": {"game": "pong", "obs_type": "ram"}, "echo": {}}
-FIELD = {"rgb": "screen", "ram": "ram"}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "rgb": {"game": "pong"},
+    "ram": {"game": "pong", "obs_type": "ram"},
+    "breakout": {"game": "breakout"},
+    "seaquest": {"game": "seaquest"},
+    "gray": {"game": "pong", "preprocessing": True},
+    "echo": {},
+}
+FIELD = {name: "ram" if name == "ram" else "screen" for name in OPTIONS if name != "echo"}
 
 
 def to_action(world: str, action: int) -> Any:
@@ -66,21 +74,14 @@ class OneLane:
 
 
 class ManyLanes:
-    """A player: many lanes in one session, with as many requests in flight as there are groups."""
+    """A player: many lanes in one session, in lock step."""
 
-    def __init__(self, address: str, world: str, lanes: int, groups: int, transport: str) -> None:
+    def __init__(self, address: str, world: str, lanes: int, transport: str) -> None:
         """Open the session."""
         self._world, self._lanes = world, lanes
         self._vec: Any = VectorEnvClient.connect(address, lanes, transport=transport, **OPTIONS[world])
         self._begun = False  # a reset with seeds loads 32 games: once is enough
-        batches = np.random.default_rng(1).integers(0, WORLDS[world], (256, lanes)).tolist()
-        self._batches = [[to_action(world, action) for action in batch] for batch in batches]
-        if world in FIELD:
-            self._batches = list(np.array(self._batches))
-        self._at = 0
-        size = lanes // groups
-        self._groups = [range(low, low + size) for low in range(0, lanes, size)]
-        self._threads = ThreadPoolExecutor(groups)
+        self._batches = _batches(world, lanes)
 
     def play(self, seeds: list[int], actions: list[list[int]]) -> list[list[str]]:
         """See `Player`."""
@@ -102,33 +103,65 @@ class ManyLanes:
         if not self._begun:
             self._vec.reset(seed=0)
             self._begun = True
-        if len(self._groups) == 1:
-            self._vec.step(self._batch())
-            return self._lanes
-        return sum(self._threads.map(self._some, self._groups))
-
-    def _batch(self) -> Any:
-        self._at = (self._at + 1) % len(self._batches)
-        return self._batches[self._at]
-
-    def _some(self, group: range) -> int:
-        for _ in range(4):
-            self._vec.step(self._batch()[group.start : group.stop], lanes=group)
-        return 4 * len(group)
+        self._vec.step(next(self._batches))
+        return self._lanes
 
     def close(self) -> None:
         """See `Player`."""
-        self._threads.shutdown()
         self._vec.close()
+
+
+class ManyBatches:
+    """A player: many lanes in one session, in batches, each sent on as soon as it has come."""
+
+    def __init__(self, address: str, world: str, lanes: int, batches: int, transport: str) -> None:
+        """Open the session."""
+        size = lanes // batches
+        self._vec = oe.connect_vec(address, lanes, batch_size=size, transport=transport, **OPTIONS[world])
+        self._begun = False
+        self._lanes = lanes
+        self._batches = _batches(world, size)
+
+    def play(self, seeds: list[int], actions: list[list[int]]) -> list[list[str]]:
+        """See `Player`; in lock step, before the batches begin."""
+        found = [[outcome(screen)] for screen in self._vec.reset(seed=seeds)[0]]
+        for batch in zip(*actions, strict=True):
+            screens, rewards, terminated, truncated, _ = self._vec.step(np.array(batch))
+            for lane, screen in enumerate(screens):
+                found[lane].append(outcome(screen, rewards[lane], terminated[lane] or truncated[lane]))
+        return found
+
+    def step(self) -> int:
+        """See `Player`."""
+        if not self._begun:
+            self._vec.async_reset()
+            self._begun = True
+        self._vec.recv()
+        actions = next(self._batches)
+        self._vec.send(actions)
+        return len(actions)
+
+    def close(self) -> None:
+        """See `Player`."""
+        self._vec.close()
+
+
+def _batches(world: str, lanes: int) -> Iterator[Any]:
+    """Random actions of all lanes, without end, drawn beforehand."""
+    drawn = np.random.default_rng(1).integers(0, WORLDS[world], (256, lanes))
+    batches = list(drawn) if world in FIELD else [[to_action(world, int(each)) for each in batch] for batch in drawn]
+    return itertools.cycle(batches)
 
 
 def main(address: str, world: str, lanes: str, in_flight: str, transport: str) -> None:
     """Play."""
 
-    def player(at: str) -> OneLane | ManyLanes:
+    def player(at: str) -> OneLane | ManyLanes | ManyBatches:
         if int(lanes) == 1:
             return OneLane(at, world, transport)
-        return ManyLanes(at, world, int(lanes), int(in_flight), transport)
+        if int(in_flight) == 1:
+            return ManyLanes(at, world, int(lanes), transport)
+        return ManyBatches(at, world, int(lanes), int(in_flight), transport)
 
     run(player, address, PACKAGES)
 

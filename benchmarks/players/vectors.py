@@ -1,7 +1,8 @@
-"""Pools of environments in one process: `python -m benchmarks.players.vectors ale 32` (or `envpool 32`).
+"""Pools of environments in one process: `python -m benchmarks.players.vectors ale 32 rgb` (or `envpool 32 rgb`).
 
-Both are asked for whole screens, unscaled and unstacked. EnvPool can't do without pressing nothing once after a reset
-and taking the maximum of a step's last two frames; its screens have the colours first.
+Both are asked for whole screens, unscaled and unstacked, save for the world `gray`: what both do by default. EnvPool
+can't do without pressing nothing once after a reset and taking the maximum of a step's last two frames; its screens
+have the colours first.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from benchmarks.player import WORLDS, outcome, run
 
+GAMES = {"rgb": "pong", "gray": "pong"}
 FRAMESKIP, REPEAT_ACTION_PROBABILITY = 4, 0.25
 
 
@@ -24,18 +26,21 @@ class PoolPlayer:
         make: Makes an environment whose lanes have these seeds, and resets it.
         image: Turns its observations into (lanes, height, width, 3).
         lanes: How many.
+        world: What is played.
     """
 
-    def __init__(self, make: Callable[[list[int]], tuple[Any, Any]], image: Callable[[Any], Any], lanes: int) -> None:
+    def __init__(
+        self, make: Callable[[list[int], str], tuple[Any, Any]], image: Callable[[Any], Any], lanes: int, world: str
+    ) -> None:
         """Nothing is made until it is known with which seeds."""
-        self._make, self._image = make, image
+        self._make, self._image, self._world = make, image, world
         self._env: Any = None
-        self._batches = np.random.default_rng(1).integers(0, WORLDS["rgb"], (1024, lanes))
+        self._batches = np.random.default_rng(1).integers(0, WORLDS[world], (1024, lanes))
         self._at = 0
 
     def play(self, seeds: list[int], actions: list[list[int]]) -> list[list[str]]:
         """See `Player`."""
-        self._env, first = self._make(seeds)
+        self._env, first = self._make(seeds, self._world)
         found = [[outcome(np.ascontiguousarray(image))] for image in self._image(first)]
         for batch in np.array(actions).T:
             observation, rewards, terminated, truncated, _ = self._env.step(batch)
@@ -49,7 +54,7 @@ class PoolPlayer:
         self._at = (self._at + 1) % len(self._batches)
         batch = self._batches[self._at]
         if self._env is None:
-            self._env, _ = self._make(list(range(len(batch))))
+            self._env, _ = self._make(list(range(len(batch))), self._world)
         self._env.step(batch)
         return len(batch)
 
@@ -59,11 +64,14 @@ class PoolPlayer:
             self._env.close()
 
 
-def _ale(seeds: list[int]) -> tuple[Any, Any]:
+def _ale(seeds: list[int], world: str) -> tuple[Any, Any]:
     from ale_py.vector_env import AtariVectorEnv
 
+    if world == "gray":
+        env = AtariVectorEnv("pong", len(seeds))
+        return env, env.reset(seed=np.array(seeds))[0]
     env = AtariVectorEnv(
-        "pong",
+        GAMES.get(world, world),
         len(seeds),
         img_height=210,
         img_width=160,
@@ -79,11 +87,11 @@ def _ale(seeds: list[int]) -> tuple[Any, Any]:
     return env, env.reset(seed=np.array(seeds))[0]
 
 
-def _envpool(seeds: list[int]) -> tuple[Any, Any]:
+def _envpool(seeds: list[int], world: str) -> tuple[Any, Any]:
     import envpool
 
     env = envpool.make(
-        "Pong-v5",
+        f"{GAMES.get(world, world).capitalize()}-v5",
         env_type="gymnasium",
         num_envs=len(seeds),
         env_seed=seeds,
@@ -100,9 +108,20 @@ def _envpool(seeds: list[int]) -> tuple[Any, Any]:
     return env, env.reset()[0]
 
 
+def ale_image(world: str) -> Callable[[Any], Any]:
+    """How AtariVectorEnv's observations are read: a stack of one is no stack."""
+    return (lambda screens: screens) if world == "gray" else (lambda screens: screens[:, 0])
+
+
+def pool(lanes: int, world: str) -> PoolPlayer:
+    """AtariVectorEnv in this process."""
+    return PoolPlayer(_ale, ale_image(world), lanes, world)
+
+
 if __name__ == "__main__":
-    LANES = int(sys.argv[2])
+    LANES, WORLD = int(sys.argv[2]), sys.argv[3]
     if sys.argv[1] == "ale":
-        run(lambda _: PoolPlayer(_ale, lambda screens: screens[:, 0], LANES), "", ("ale-py",))
+        run(lambda _: pool(LANES, WORLD), "", ("ale-py",))
     else:
-        run(lambda _: PoolPlayer(_envpool, lambda screens: screens.transpose(0, 2, 3, 1), LANES), "", ("envpool",))
+        envpool_player = PoolPlayer(_envpool, lambda screens: screens.transpose(0, 2, 3, 1), LANES, WORLD)
+        run(lambda _: envpool_player, "", ("envpool",))
