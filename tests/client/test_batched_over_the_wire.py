@@ -12,6 +12,7 @@ import pytest
 
 import openenv_grpc as oe
 from openenv_atari import AtariActionColumns, AtariVectorEnv
+from openenv_grpc.client import VectorEnvClient
 from openenv_grpc.errors import DeadlineExceeded, EnvironmentFailed, IllegalVerb, Unsupported
 from openenv_grpc.specs import AutoresetMode
 from tests.environments.vector_reference import NEXT, SAME, Drive, assert_columns, vector_env
@@ -65,7 +66,7 @@ def test_one_preprocessed_lane_equals_lane_0(atari: Server):
 
 
 def test_a_field_that_nobody_wants_is_not_sent(atari: Server):
-    with oe.connect_vec(atari.address, 2, shards=1, fields=["ram"], preprocessing=True) as env:
+    with VectorEnvClient.connect(atari.address, 2, shards=1, fields=["ram"], preprocessing=True) as env:
         env.reset(seed=1)
         result = env.step(np.array([1, 2]))
         assert result.observation.screen.size == 0
@@ -73,7 +74,7 @@ def test_a_field_that_nobody_wants_is_not_sent(atari: Server):
 
 
 def test_a_step_of_some_lanes_is_refused_and_the_session_lives(atari: Server):
-    with oe.connect_vec(atari.address, 4, shards=2, preprocessing=True) as env:
+    with VectorEnvClient.connect(atari.address, 4, shards=2, preprocessing=True) as env:
         env.reset(seed=1)
         with pytest.raises(Unsupported) as caught:
             env.step(np.array([1]), lanes=[2])
@@ -85,8 +86,8 @@ def test_an_alarm_finds_the_emulator_before_or_after_a_step(atari: Server):
     """Steps of about 0.2 seconds, interrupted at many moments: afterwards lanes play as if nothing had been."""
     options = {"game": "breakout", "frameskip": 400, "preprocessing": True}
     with (
-        oe.connect_vec(atari.address, 2, shards=1, **options) as env,
-        oe.connect_vec(atari.address, 2, shards=1, **options) as calm,
+        VectorEnvClient.connect(atari.address, 2, shards=1, **options) as env,
+        VectorEnvClient.connect(atari.address, 2, shards=1, **options) as calm,
     ):
         interrupted = 0
         for budget_ms in (1, 2, 5, 20, 60, 150, 400):
@@ -105,7 +106,7 @@ def test_an_alarm_finds_the_emulator_before_or_after_a_step(atari: Server):
 
 
 def test_a_deadline_interrupts_a_batch_in_python(batched: Server):
-    with oe.connect_vec(batched.address, 2, shards=1, goal=1000) as env:
+    with VectorEnvClient.connect(batched.address, 2, shards=1, goal=1000) as env:
         env.reset(seed=0)
         began = time.monotonic()
         with pytest.raises(DeadlineExceeded, match="lanes 0, 1, stepped together"):
@@ -116,7 +117,7 @@ def test_a_deadline_interrupts_a_batch_in_python(batched: Server):
 
 
 def test_an_exception_in_a_batch_leaves_the_session(batched: Server):
-    with oe.connect_vec(batched.address, 4, shards=2, goal=1000) as env:
+    with VectorEnvClient.connect(batched.address, 4, shards=2, goal=1000) as env:
         env.reset(seed=0)
         with pytest.raises(EnvironmentFailed, match="as told") as caught:
             env.step(np.array([1, 1, 9, 1]))
@@ -127,11 +128,11 @@ def test_an_exception_in_a_batch_leaves_the_session(batched: Server):
 
 def test_only_workers_have_emulator_threads():
     with running("atari") as server:
-        with oe.connect_vec(server.address, 4, shards=2, preprocessing=True, game="breakout") as env:
+        with VectorEnvClient.connect(server.address, 4, shards=2, preprocessing=True, game="breakout") as env:
             env.reset(seed=1)
             env.step(np.zeros(4, np.int64))
             assert psutil.Process(server.parent).num_threads() == 1
             assert [psutil.Process(pid).num_threads() for pid in server.workers] == [2, 2]
-        with oe.connect_vec(server.address, 2, shards=2, preprocessing=True) as again:  # forked after the threads ran
+        with VectorEnvClient.connect(server.address, 2, shards=2, preprocessing=True) as again:  # forked after the threads ran
             again.reset(seed=1)
             assert psutil.Process(server.parent).num_threads() == 1
