@@ -34,12 +34,12 @@ def measure(setting: Setting, quick: bool) -> list[Figure]:
     layout = TransitionLayout(observation)
 
     def decode() -> Any:
-        header, data, offset, size = frames.decode(answer, session_pb2.SessionResponse, LIMIT)
-        columns, _ = layout.read(data, offset, size, 1, len(header.step.final_lanes))
+        frame = frames.decode(answer, session_pb2.SessionResponse, LIMIT)
+        columns, _ = layout.read(frame, 1, len(frame.header.step.final_lanes))
         return columns
 
     assert decode()["screen"].shape == (1, 210, 160, 3)
-    _, _, offset, size = frames.decode(answer, session_pb2.SessionResponse, LIMIT)
+    _, _, offset, size, _ = frames.decode(answer, session_pb2.SessionResponse, LIMIT)
     header, memory = answer[:offset], bytearray(answer[offset:])
 
     def encode() -> bytes:

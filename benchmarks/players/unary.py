@@ -63,9 +63,9 @@ class UnaryPlayer:
         return self._read(self._step(frames.encode(request, payload), timeout=60), "step")
 
     def _read(self, data: bytes, verb: str) -> tuple[Any, dict[str, Any]]:
-        header, data, offset, size = frames.decode(data, session_pb2.SessionResponse, LIMIT)
-        columns, _ = self._layout.read(data, offset, size, 1, 0)
-        answer = getattr(header, verb)
+        frame = frames.decode(data, session_pb2.SessionResponse, LIMIT)
+        columns, _ = self._layout.read(frame, 1, 0)
+        answer = getattr(frame.header, verb)
         record = echo_pb2.EchoObservation.FromString(answer.observations[0]) if self._world == "echo" else None
         return record, columns
 

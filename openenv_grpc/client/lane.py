@@ -67,6 +67,10 @@ class LocalLane:
         joint: Joint memory, mapped; None where there is none.
         copy: Whether results stay as they are for as long as anybody looks at them. Otherwise they are overwritten
             once the next answer of the same shard was received.
+
+    Attributes:
+        sockets: The same.
+        unsent: By shard, messages that its socket has not taken yet.
     """
 
     def __init__(
@@ -92,7 +96,7 @@ class LocalLane:
         self._lanes = core.lanes
         self._slots = [_Slots(terms.slots) for _ in sockets]
         self._queued: list[deque[bytes]] = [deque() for _ in sockets]
-        self._unsent: list[deque[bytes]] = [deque() for _ in sockets]
+        self.unsent: list[deque[bytes]] = [deque() for _ in sockets]
         self._assemblers = [Assembler(core.limits.message_bytes) for _ in sockets]
         self._joint_bases: list[weakref.ref[NDArray[Any]] | None] = [None] * terms.slots
 
@@ -123,12 +127,12 @@ class LocalLane:
 
     def _send(self, shard: int, slot: int, request: bytes) -> None:
         self._slots[shard].flying.append(slot)
-        self._unsent[shard].extend(messages(Packet(0, slot, 0, request)))
+        self.unsent[shard].extend(messages(Packet(0, slot, 0, request)))
         self.flush(shard)
 
     def flush(self, shard: int) -> bool:
         """Write what the socket takes; whether that was all."""
-        unsent = self._unsent[shard]
+        unsent = self.unsent[shard]
         try:
             while unsent:
                 self.sockets[shard].send(unsent[0], socket.MSG_DONTWAIT)
@@ -139,9 +143,10 @@ class LocalLane:
             unsent.clear()
         return True
 
-    def is_flushed(self, shard: int) -> bool:
-        """Whether the socket has taken everything."""
-        return not self._unsent[shard]
+    @property
+    def is_flushed(self) -> bool:
+        """Whether the sockets have taken everything."""
+        return not any(self.unsent)
 
     # -- receiving ------------------------------------------------------------------------------------------------
 

@@ -14,8 +14,6 @@ from openenv_grpc.errors import OpenEnvError, SessionLost
 from openenv_grpc.session.packet import RECV_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from openenv_grpc.client.carriers import AsyncGrpcCarrier, GrpcCarrier
     from openenv_grpc.client.lane import LocalLane
     from openenv_grpc.codec.frame import Apart
@@ -42,6 +40,7 @@ class LocalCarrier:
         self._stream = stream
         self._over = False
         self._poll = select.poll()
+        self._ready: list[int] = []
         self._numbers = {sock.fileno(): number for number, sock in enumerate(lane.sockets)}
         for sock in lane.sockets:
             self._poll.register(sock, select.POLLIN)
@@ -60,33 +59,40 @@ class LocalCarrier:
             SessionLost: The session has ended.
             MalformedFrame: The worker breaks the protocol.
         """
+        lane = self._lane
         while not self._over:
-            for shard in self._ready():
-                try:
-                    message = self._lane.sockets[shard].recv(RECV_SIZE)
-                except OSError:
-                    message = b""
-                if not message:
-                    self._over = True
-                    break
-                found = self._lane.take(shard, message)
-                if found is not None:
-                    return found
+            if len(self._numbers) == 1 and lane.is_flushed:
+                shard = 0  # it alone can have something: wait for it
+            elif self._ready:
+                shard = self._ready.pop()
+            else:
+                self._look()
+                continue
+            try:
+                message = lane.sockets[shard].recv(RECV_SIZE)
+            except OSError:
+                message = b""
+            if not message:
+                self._over = True
+                break
+            found = lane.take(shard, message)
+            if found is not None:
+                return found
         return self._stream.receive(REASON_S)
 
-    def _ready(self) -> Iterable[int]:
-        """A shard that has something to read; a single one need not be asked. Writes what was left to write."""
-        if len(self._numbers) == 1 and self._lane.is_flushed(0):
-            return (0,)
+    def _look(self) -> None:
+        """Wait until shards have something to read, and write what was left to write."""
+        if self._lane.is_flushed:
+            self._ready = [self._numbers[fd] for fd, _ in self._poll.poll()]
+            return
         for fd, shard in self._numbers.items():
-            self._poll.modify(fd, select.POLLIN if self._lane.is_flushed(shard) else select.POLLIN | select.POLLOUT)
-        ready = None
-        for fd, event in self._poll.poll():
+            self._poll.modify(fd, select.POLLIN | select.POLLOUT if self._lane.unsent[shard] else select.POLLIN)
+        found = self._poll.poll()
+        for fd, event in found:
             if event & select.POLLOUT:
                 self._lane.flush(self._numbers[fd])
-            if event & ~select.POLLOUT and ready is None:
-                ready = self._numbers[fd]
-        return () if ready is None else (ready,)
+            self._poll.modify(fd, select.POLLIN)
+        self._ready = [self._numbers[fd] for fd, event in found if event & ~select.POLLOUT]
 
     def cancel(self) -> None:
         """Have `receive` fail at once, from any thread."""
@@ -131,7 +137,7 @@ class AsyncLocalCarrier:
 
     def _watch_unsent(self) -> None:
         for shard, sock in enumerate(self._lane.sockets):
-            if not self._over and not self._lane.is_flushed(shard):
+            if not self._over and self._lane.unsent[shard]:
                 self._loop.add_writer(sock, self._on_writable, shard)
 
     def _on_writable(self, shard: int) -> None:

@@ -223,11 +223,15 @@ def read_info(columns: Any, rows: int) -> list[dict[str, Any]]:
     for column in columns if rows else ():
         key, present = column.key, column.present
         plain = column.integers or column.numbers or column.booleans
-        found = plain or column.values
+        found = plain or list(map(from_message, column.values))
         if len(found) != rows or len(present) not in (0, rows):
             msg = f"{len(found)} values for {rows} rows"
             raise InvalidArgument(msg, field=f"info.{key}")
-        for row, value in enumerate(found):
-            if not present or present[row]:
-                infos[row][key] = value if plain else from_message(value)
+        if present:
+            for info, value, there in zip(infos, found, present, strict=True):
+                if there:
+                    info[key] = value
+        else:
+            for info, value in zip(infos, found, strict=True):
+                info[key] = value
     return infos

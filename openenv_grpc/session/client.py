@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from openenv_grpc.codec import describe as wire
 from openenv_grpc.codec import frame as frames
 from openenv_grpc.codec import values
@@ -419,7 +421,7 @@ class ClientCore:
         def finish(parts: list[Any]) -> Any:
             if not self._vector:
                 return self._finish_plain(verb, parts[0], chunk) or self._finish_single(read, parts[0])
-            return self._finish_vector(read, parts, chosen)
+            return self._finish_whole(verb, parts, chunk) or self._finish_vector(read, parts, chosen)
 
         return finish
 
@@ -431,6 +433,20 @@ class ClientCore:
         result = self._reader.plain(getattr(response, verb), frame)
         if result is not None:
             self._states[0] = LaneState.DONE if result.terminated or result.truncated else LaneState.RUNNING
+        return result
+
+    def _finish_whole(self, verb: str, parts: list[Any], chunk: int) -> Any:
+        """The result of one step of all lanes; None when there is more to it, or something wrong."""
+        if chunk or len(parts) != len(self.shards):
+            return None
+        if any(error is not None or response.WhichOneof("result") != verb for response, _, error in parts):
+            return None
+        answers = [getattr(response, verb) for response, _, _ in parts]
+        result = self._reader.whole(answers, [frame for _, frame, _ in parts], self.lanes)
+        if result is not None:
+            self._states = [LaneState.RUNNING] * self.lanes
+            for lane in np.flatnonzero(result.done).tolist():
+                self._states[lane] = LaneState.DONE
         return result
 
     def _finish_single(self, read: Callable[[Any, Sequence[int]], Rows], part: Any) -> Any:

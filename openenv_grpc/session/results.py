@@ -197,6 +197,41 @@ class TransitionReader:
             raise MalformedFrame(error.message, field=error.field) from None
         return StepResult(self._class(**fields), reward, terminated, truncated, info)
 
+    def whole(self, answers: Sequence[Any], frames: Sequence[Frame], lanes: int) -> VectorResult[Any] | None:
+        """The result of one step of all lanes, where all shards' answers are plain and lie together in joint memory.
+
+        `read` and `merge` say the same.
+
+        Raises:
+            MalformedFrame: As `read`.
+        """
+        joint = frames[0].joint
+        for answer, frame in zip(answers, frames, strict=True):
+            if joint is None or frame.joint is None or frame.joint.buffer is not joint.buffer or _has_more(answer):
+                return None
+            if frame.size != self.layout.main.size(len(frame.joint.rows)):
+                return None
+        assert joint is not None
+        main = self.layout.main
+        try:
+            columns = main.read(joint.buffer, 0, main.size(lanes), lanes)
+            counts = [len(frame.joint.rows) for frame in frames if frame.joint is not None]
+            parts = list(zip(answers, counts, strict=True))
+            rest = [row for answer, count in parts for row in self._read_rest(answer.observations, count)]
+            infos = [info for answer, count in parts for info in values.read_info(answer.info, count)]
+        except OpenEnvError as error:
+            raise MalformedFrame(error.message, field=error.field) from None
+        for column in columns.values():
+            column.flags.writeable = False
+        return VectorResult(
+            self._columns_of(columns, rest),
+            columns[REWARD],
+            columns[TERMINATED],
+            columns[TRUNCATED],
+            infos,
+            np.arange(lanes, dtype=np.int64),
+        )
+
     def _read_rest(self, data: Sequence[bytes], rows: int) -> list[dict[str, Any]]:
         if not self._rest:
             return []

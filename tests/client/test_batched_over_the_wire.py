@@ -133,6 +133,7 @@ def test_only_workers_have_emulator_threads():
             env.step(np.zeros(4, np.int64))
             assert psutil.Process(server.parent).num_threads() == 1
             assert [psutil.Process(pid).num_threads() for pid in server.workers] == [2, 2]
-        with VectorEnvClient.connect(server.address, 2, shards=2, preprocessing=True) as again:  # forked after the threads ran
+        # Forked after the threads ran.
+        with VectorEnvClient.connect(server.address, 2, shards=2, preprocessing=True) as again:
             again.reset(seed=1)
             assert psutil.Process(server.parent).num_threads() == 1
