@@ -140,6 +140,8 @@ class ActionWriter:
         cast = self._cast(columns, shape)
         if not chunk:
             cast = {name: column[None] for name, column in cast.items()}
+        if not self._schema.rest:
+            return Batch(cast, [])
         rest_fields = [field for field in self._schema.rest if field.name in columns]
         rest = {field.name: columns[field.name] if chunk else [columns[field.name]] for field in rest_fields}
         for name, rows in rest.items():

@@ -76,6 +76,7 @@ class TransitionWriter:
         self.specs = specs
         self.wanted = [field for field in schema.fields if not fields or field.name in fields]
         self.columns = [field for field in self.wanted if field.column and layout is Layout.COLUMNS]
+        self.absent = {field.name for field in self.columns if specs[field.name].absent}
         self.rest = [field for field in self.wanted if field not in self.columns]
         self.in_columns = layout is Layout.COLUMNS
         self.layout = TransitionLayout({field.name: specs[field.name] for field in self.columns})
@@ -189,7 +190,12 @@ class Rows:
             )
         out = self.out[row]
         for field in writer.columns:
-            self._put_column(field, row, getattr(observation, field.attr), out)
+            value = getattr(observation, field.attr)
+            target = out.get(field.name)
+            if value is target and target is not None:  # the environment has written it where it belongs
+                continue
+            if not (field.name in writer.absent and getattr(value, "size", None) == 0):
+                self._put_column(field, row, value, target)
         if writer.rest:
             given = {field.name: getattr(observation, field.attr) for field in writer.rest}
             self._rest[row] = self._encode(given)
@@ -198,10 +204,7 @@ class Rows:
         except OpenEnvError as error:
             raise EnvironmentFailed(error.message, field=error.field) from None
 
-    def _put_column(self, field: Field, row: int, value: Any, out: dict[str, NDArray[Any]]) -> None:
-        target = out.get(field.name)
-        if value is target and target is not None:
-            return
+    def _put_column(self, field: Field, row: int, value: Any, target: NDArray[Any] | None) -> None:
         spec = self._writer.specs[field.name]
         try:
             if target is None:
