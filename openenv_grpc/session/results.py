@@ -205,17 +205,16 @@ class TransitionReader:
         Raises:
             MalformedFrame: As `read`.
         """
-        joint = frames[0].joint
-        for answer, frame in zip(answers, frames, strict=True):
-            if joint is None or frame.joint is None or frame.joint.buffer is not joint.buffer or _has_more(answer):
-                return None
-            if frame.size != self.layout.main.size(len(frame.joint.rows)):
-                return None
-        assert joint is not None
-        main = self.layout.main
+        main, joints = self.layout.main, [frame.joint for frame in frames if frame.joint is not None]
+        if len(joints) < len(frames) or any(map(_has_more, answers)):
+            return None
+        buffer, counts = joints[0].buffer, [len(joint.rows) for joint in joints]
+        if any(joint.buffer is not buffer for joint in joints):
+            return None
+        if any(frame.size != main.size(count) for frame, count in zip(frames, counts, strict=True)):
+            return None
         try:
-            columns = main.read(joint.buffer, 0, main.size(lanes), lanes)
-            counts = [len(frame.joint.rows) for frame in frames if frame.joint is not None]
+            columns = main.read(buffer, 0, main.size(lanes), lanes)
             parts = list(zip(answers, counts, strict=True))
             rest = [row for answer, count in parts for row in self._read_rest(answer.observations, count)]
             infos = [info for answer, count in parts for info in values.read_info(answer.info, count)]
