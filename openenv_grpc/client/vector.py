@@ -50,8 +50,8 @@ class VectorEnv(SessionOwner):
 
     Handing over to other frameworks: observations support the buffer protocol and, from numpy 2.1 on, DLPack, read-only
     as they are: `np.from_dlpack` shares their memory. `jax.numpy.asarray` copies them and `jax.numpy.from_dlpack`
-    refuses them (tried with JAX 0.10.2); `torch.from_numpy` warns (so says its documentation; torch was not tried).
-    Memory that these may share is an `out` of your own, writable and, for JAX, aligned to 64 bytes: it costs one copy.
+    refuses them (tried with JAX 0.10.2); `torch.from_numpy` warns (tried with torch 2.13). Memory that
+    these may share is an `out` of your own, writable and, for JAX, aligned to 64 bytes: it costs one copy.
 
     All methods raise `openenv_grpc.errors.OpenEnvError`: a LocalError when the call was wrong (nothing was changed), a
     RemoteError when server or environment failed. When lanes fail, the first one's error is raised with all of them in
