@@ -11,6 +11,8 @@ import fcntl
 import mmap
 import os
 import socket
+import threading
+import time
 import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -18,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from openenv_grpc.codec import frame as frames
-from openenv_grpc.errors import MalformedFrame
+from openenv_grpc.errors import MalformedFrame, SessionLost
 from openenv_grpc.session.local import HANDED_JOINT, HANDED_SHARD, SHAREABLE, LocalTerms
-from openenv_grpc.session.packet import JOINT, Assembler, Packet, messages
+from openenv_grpc.session.packet import JOINT, RECV_SIZE, Assembler, Packet, messages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,8 +70,12 @@ class LocalLane:
         copy: Whether results stay as they are for as long as anybody looks at them. Otherwise they are overwritten
             once the next answer of the same shard was received.
 
+    Safe to use from several threads. A call that is interrupted in its middle (Ctrl-C) ends the session, unless it is
+    certain that nothing was lost.
+
     Attributes:
         sockets: The same.
+        wake_fd: An eventfd that tells whoever waits for the sockets that there is something to write.
         unsent: By shard, messages that its socket has not taken yet.
     """
 
@@ -85,8 +91,12 @@ class LocalLane:
     ) -> None:
         """All slots are free."""
         self.sockets = sockets
-        self._close_sockets = weakref.finalize(self, _close, sockets)
-        self._close_sockets.atexit = False
+        self.wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._close_all = weakref.finalize(self, _close, sockets, self.wake_fd)
+        self._close_all.atexit = False
+        self._owner = os.getpid()
+        self._lock = threading.Lock()
+        self._half_done = ""
         self._shards = core.shards
         self._layout = core.layout
         self._terms = terms
@@ -95,15 +105,37 @@ class LocalLane:
         self._copy = copy
         self._lanes = core.lanes
         self._slots = [_Slots(terms.slots) for _ in sockets]
+        self._torn = [False] * len(sockets)
         self._queued: list[deque[bytes]] = [deque() for _ in sockets]
         self.unsent: list[deque[bytes]] = [deque() for _ in sockets]
-        self._assemblers = [Assembler(core.limits.message_bytes) for _ in sockets]
+        self._assemblers = [Assembler(min(core.limits.message_bytes, core.max_message_bytes)) for _ in sockets]
         self._joint_bases: list[weakref.ref[NDArray[Any]] | None] = [None] * terms.slots
+        self._pinned: list[NDArray[Any]] = []
+        _LANES.add(self)
 
     # -- sending --------------------------------------------------------------------------------------------------
 
     def submit(self, shards: Sequence[int], requests: Sequence[bytes]) -> None:
-        """Send the frames of one call, all in the same slot if there is one, so that their answers lie together."""
+        """Send the frames of one call, all in the same slot if there is one, so that their answers lie together.
+
+        Raises:
+            SessionLost: A call before was interrupted (Ctrl-C) while it was being sent.
+        """
+        with self._lock:
+            self._begin("a request was being sent")
+            self._submit(shards, requests)
+            self._half_done = ""
+            if not self.is_flushed:
+                os.eventfd_write(self.wake_fd, 1)
+
+    def _begin(self, what: str) -> None:
+        """Fail where somebody was interrupted in the middle, whose work cannot be told done from not done."""
+        if self._half_done:
+            msg = f"interrupted while {self._half_done}; open a new session"
+            raise SessionLost(msg)
+        self._half_done = what
+
+    def _submit(self, shards: Sequence[int], requests: Sequence[bytes]) -> None:
         slot = next((slot for slot in range(self._terms.slots) if all(self._is_free(s, slot) for s in shards)), None)
         for shard, request in zip(shards, requests, strict=True):
             if slot is None or self._queued[shard]:
@@ -128,10 +160,21 @@ class LocalLane:
     def _send(self, shard: int, slot: int, request: bytes) -> None:
         self._slots[shard].flying.append(slot)
         self.unsent[shard].extend(messages(Packet(0, slot, 0, request)))
-        self.flush(shard)
+        self._flush(shard)
 
     def flush(self, shard: int) -> bool:
-        """Write what the socket takes; whether that was all."""
+        """Write what the socket takes; whether that was all.
+
+        Raises:
+            SessionLost: As `submit`.
+        """
+        with self._lock:
+            self._begin("a request was being sent")
+            done = self._flush(shard)
+            self._half_done = ""
+        return done
+
+    def _flush(self, shard: int) -> bool:
         unsent = self.unsent[shard]
         try:
             while unsent:
@@ -150,12 +193,43 @@ class LocalLane:
 
     # -- receiving ------------------------------------------------------------------------------------------------
 
+    def receive(self, shard: int) -> bytes | frames.Apart | None:
+        """Read one message of a shard's socket; the answer that it completes, if it does.
+
+        Raises:
+            EOFError: The socket has ended.
+            MalformedFrame: As `take`.
+            SessionLost: As `submit`, or a long answer lost a piece that way.
+        """
+        with self._lock:
+            if self._torn[shard] and not self._assemblers[shard].is_idle:
+                msg = "interrupted while a long answer was being received; open a new session"
+                raise SessionLost(msg)
+            self._torn[shard] = True
+            try:
+                message = self.sockets[shard].recv(RECV_SIZE, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                self._torn[shard] = False
+                return None
+            except OSError:
+                message = b""
+            if not message:
+                raise EOFError
+            self._begin("an answer was being received")
+            found = self._take(shard, message)
+            self._torn[shard], self._half_done = False, ""
+        return found
+
     def take(self, shard: int, message: bytes) -> bytes | frames.Apart | None:
         """The answer that a message of a shard's socket completes, if it does.
 
         Raises:
             MalformedFrame: The message breaks the format, or names a slot or a size that cannot be.
         """
+        with self._lock:
+            return self._take(shard, message)
+
+    def _take(self, shard: int, message: bytes) -> bytes | frames.Apart | None:
         try:
             packet = self._assemblers[shard].feed(message)
         except ValueError as error:
@@ -219,19 +293,39 @@ class LocalLane:
 
     def close(self) -> None:
         """Let go of everything, as forgetting the lane does. Results keep the memory that they lie in."""
-        self._close_sockets()
-        self._memories, self._joint = (), None
+        self.shut()
+        with self._lock:
+            self._close_all()
+            self._memories, self._joint = (), None
+
+    def pin(self) -> None:
+        """Keep everything that is looked at as it is, for ever."""
+        refs = {id(ref): ref for slots in self._slots for seen in slots.seen for ref in seen}
+        self._pinned += [base for ref in refs.values() if (base := ref()) is not None]
 
     def shut(self) -> None:
-        """Have whoever waits for a socket see its end, from any thread."""
-        for sock in self.sockets:
+        """Have whoever waits for a socket see its end, from any thread; not from a forked child, whose they are not."""
+        for sock in self.sockets if os.getpid() == self._owner else ():
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
 
 
-def _close(sockets: Sequence[socket.socket]) -> None:
+def _close(sockets: Sequence[socket.socket], wake_fd: int) -> None:
     for sock in sockets:
         sock.close()
+    os.close(wake_fd)
+
+
+_LANES: weakref.WeakSet[LocalLane] = weakref.WeakSet()
+
+
+def _keep_for_child() -> None:
+    """A forked child sees the same memory, and nobody could tell when it stops looking: never write that again."""
+    for lane in _LANES:
+        lane.pin()
+
+
+os.register_at_fork(before=_keep_for_child)
 
 
 def take_over(path: str, core: ClientCore, terms: LocalTerms, *, copy: bool) -> LocalLane | None:
@@ -267,12 +361,14 @@ def take_over(path: str, core: ClientCore, terms: LocalTerms, *, copy: bool) -> 
 def _receive_all(path: str, terms: LocalTerms, fds: list[int]) -> bool:
     """Receive all file descriptors into `fds`; False when the server, or what lies between, does not want to."""
     expected = [(HANDED_SHARD, 2)] * len(terms.slot_bytes) + [(HANDED_JOINT, 1)] * bool(terms.joint_slot_bytes)
+    end = time.monotonic() + HANDOVER_TIMEOUT_S
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
         sock.settimeout(HANDOVER_TIMEOUT_S)
         try:
             sock.connect(path)
             sock.send(terms.token)
             for kind, count in expected:
+                sock.settimeout(max(end - time.monotonic(), 0.001))
                 message, got, _, _ = socket.recv_fds(sock, 16, _MOST_FDS, socket.MSG_CMSG_CLOEXEC)
                 fds += got
                 if not got:

@@ -6,12 +6,13 @@ Where a lane's socket ends, the stream says why: a worker that died, a session t
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import select
 from collections import deque
 from typing import TYPE_CHECKING
 
 from openenv_grpc.errors import OpenEnvError, SessionLost
-from openenv_grpc.session.packet import RECV_SIZE
 
 if TYPE_CHECKING:
     from openenv_grpc.client.carriers import AsyncGrpcCarrier, GrpcCarrier
@@ -41,13 +42,19 @@ class LocalCarrier:
         self._over = False
         self._poll = select.poll()
         self._ready: list[int] = []
-        self._numbers = {sock.fileno(): number for number, sock in enumerate(lane.sockets)}
-        for sock in lane.sockets:
-            self._poll.register(sock, select.POLLIN)
+        self._writing: set[int] = set()
+        self._fds = [sock.fileno() for sock in lane.sockets]
+        self._numbers = {fd: number for number, fd in enumerate(self._fds)}
+        for fd in (*self._fds, lane.wake_fd):
+            self._poll.register(fd, select.POLLIN)
 
     def send(self, call: Call) -> None:
         """Send a call's frames: by the lane, except for the end of the session."""
-        if call.verb == "close" or self._over:
+        if call.verb == "close":
+            self._over = True  # what comes now comes by the stream
+            with contextlib.suppress(OSError):
+                os.eventfd_write(self._lane.wake_fd, 1)
+        if self._over:
             self._stream.send(call)
         else:
             self._lane.submit(call.shards, call.frames)
@@ -61,38 +68,35 @@ class LocalCarrier:
         """
         lane = self._lane
         while not self._over:
-            if len(self._numbers) == 1 and lane.is_flushed:
-                shard = 0  # it alone can have something: wait for it
-            elif self._ready:
-                shard = self._ready.pop()
-            else:
+            if not self._ready:
                 self._look()
                 continue
             try:
-                message = lane.sockets[shard].recv(RECV_SIZE)
-            except OSError:
-                message = b""
-            if not message:
+                found = lane.receive(self._ready.pop())
+            except EOFError:
                 self._over = True
                 break
-            found = lane.take(shard, message)
             if found is not None:
                 return found
         return self._stream.receive(REASON_S)
 
     def _look(self) -> None:
         """Wait until shards have something to read, and write what was left to write."""
-        if self._lane.is_flushed:
-            self._ready = [self._numbers[fd] for fd, _ in self._poll.poll()]
-            return
-        for fd, shard in self._numbers.items():
-            self._poll.modify(fd, select.POLLIN | select.POLLOUT if self._lane.unsent[shard] else select.POLLIN)
-        found = self._poll.poll()
-        for fd, event in found:
+        lane, both = self._lane, select.POLLIN | select.POLLOUT
+        for shard, unsent in enumerate(lane.unsent):
+            if bool(unsent) != (shard in self._writing):
+                self._writing ^= {shard}
+                self._poll.modify(self._fds[shard], both if unsent else select.POLLIN)
+        for fd, event in self._poll.poll():
+            if fd not in self._numbers:
+                with contextlib.suppress(OSError):  # closed meanwhile
+                    os.eventfd_read(lane.wake_fd)
+                continue
+            shard = self._numbers[fd]
             if event & select.POLLOUT:
-                self._lane.flush(self._numbers[fd])
-            self._poll.modify(fd, select.POLLIN)
-        self._ready = [self._numbers[fd] for fd, event in found if event & ~select.POLLOUT]
+                lane.flush(shard)
+            if event & ~select.POLLOUT:
+                self._ready.append(shard)
 
     def cancel(self) -> None:
         """Have `receive` fail at once, from any thread."""
@@ -129,7 +133,9 @@ class AsyncLocalCarrier:
 
     async def send(self, call: Call) -> None:
         """Send a call's frames: by the lane, except for the end of the session."""
-        if call.verb == "close" or self._over:
+        if call.verb == "close":
+            self._stop_reading()  # what comes now comes by the stream
+        if self._over:
             await self._stream.send(call)
             return
         self._lane.submit(call.shards, call.frames)
@@ -147,19 +153,17 @@ class AsyncLocalCarrier:
     def _on_readable(self, shard: int) -> None:
         found: bytes | Apart | OpenEnvError | None = None
         try:
-            message = self._lane.sockets[shard].recv(RECV_SIZE)
-            found = self._lane.take(shard, message) if message else None
-        except OSError:
-            message = b""
+            found = self._lane.receive(shard)
+        except EOFError:
+            self._stop_reading()
         except OpenEnvError as broken:
-            message, found = b"", broken
-        if not message:
+            found = broken
             self._stop_reading()
         if found is not None:
             self._arrived.append(found)
             self._watch_unsent()
-        if (found is not None or self._over) and self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+            if self._waiter is not None and not self._waiter.done():
+                self._waiter.set_result(None)
 
     def _stop_reading(self) -> None:
         self._over = True
@@ -167,6 +171,8 @@ class AsyncLocalCarrier:
             if sock.fileno() >= 0:
                 self._loop.remove_reader(sock)
                 self._loop.remove_writer(sock)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     async def receive(self) -> bytes | Apart:
         """The next frame.
@@ -193,8 +199,6 @@ class AsyncLocalCarrier:
         """Have `send` and `receive` fail at once."""
         self._stream.cancel()
         self._stop_reading()
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
 
     async def close(self) -> None:
         """Let go of everything."""

@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import socket
-import stat
 from dataclasses import dataclass, field
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from openenv_grpc.errors import InvalidArgument, OpenEnvError
-from openenv_grpc.server.handover import Handover
+from openenv_grpc.server.handover import Handover, remove_stale
 from openenv_grpc.server.servicer import SERVICE, EnvironmentServicer
 from openenv_grpc.server.sessions import SessionTable
 from openenv_grpc.server.workers import Workers
@@ -148,9 +147,13 @@ class App:
         table = SessionTable(workers, self.config.limits, handover)
         servicer = EnvironmentServicer(table, metadata.version("openenv-grpc"))
         server = self._grpc_server(servicer, health_service)
+        try:
+            if handover is not None:
+                handover.start()
+        except OpenEnvError:
+            self._remove_socket()
+            raise
         await server.start()
-        if handover is not None:
-            handover.start()
         loop = asyncio.get_running_loop()
         watch = loop.create_task(table.watch())
         stop = loop.create_task(self._stop.wait())
@@ -199,7 +202,7 @@ class App:
     def _bind(self, server: grpc.aio.Server) -> None:
         path = self.address.removeprefix("unix:")
         if self.address.startswith("unix:") and os.path.exists(path):
-            _remove_stale(path)
+            remove_stale(path, socket.SOCK_STREAM)
         try:
             port = server.add_insecure_port(self.address)
         except RuntimeError as error:
@@ -254,29 +257,6 @@ class App:
 async def _set_health(health_service: Any, status: Any) -> None:
     for service in ("", SERVICE):
         await health_service.set(service, status)
-
-
-def _remove_stale(path: str) -> None:
-    """Remove a socket nobody listens on.
-
-    Raises:
-        InvalidArgument: Somebody does, or it is no socket.
-    """
-    if not stat.S_ISSOCK(os.lstat(path).st_mode):  # connecting to a plain file is refused too
-        msg = f"{path} exists and is no socket"
-        raise InvalidArgument(msg, field="address")
-    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    with probe:
-        try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            os.unlink(path)
-            return
-        except OSError as error:
-            msg = f"cannot use {path}: {error}"
-            raise InvalidArgument(msg, field="address") from error
-    msg = f"another server listens on {path} already"
-    raise InvalidArgument(msg, field="address")
 
 
 def serve(config: ServerConfig) -> int:

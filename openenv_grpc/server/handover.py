@@ -9,17 +9,22 @@ import logging
 import os
 import secrets
 import socket
+import stat
 import struct
 from typing import TYPE_CHECKING
 
+from openenv_grpc.errors import InvalidArgument
 from openenv_grpc.session.local import HANDED_JOINT, HANDED_SHARD, MAX_TOKEN, REFUSED
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from openenv_grpc.server.session import Session
 
 log = logging.getLogger(__name__)
 TOKEN_TIMEOUT_S = 5.0
 """How long a connection may take to show its token, and to read what it is handed."""
+RETRY_S = 1.0
 MOST_WAITING = 128
 """Connections that may be about to; a further one is closed at once."""
 _CREDENTIALS = struct.Struct("3i")
@@ -40,16 +45,24 @@ class Handover:
         self._listener: socket.socket | None = None
 
     def start(self) -> None:
-        """Listen; only this user may connect."""
+        """Listen; only this user may connect.
+
+        Raises:
+            InvalidArgument: Another server listens there, or what lies there is no socket.
+        """
+        if os.path.lexists(self.path):
+            remove_stale(self.path, socket.SOCK_SEQPACKET)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         listener.setblocking(False)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path)
         listener.bind(self.path)
         os.chmod(self.path, 0o600)
         listener.listen(MOST_WAITING)
         self._listener = listener
-        asyncio.get_running_loop().add_reader(listener, self._accept)
+        self._listen()
+
+    def _listen(self) -> None:
+        if self._listener is not None:
+            asyncio.get_running_loop().add_reader(self._listener, self._accept)
 
     def stop(self) -> None:
         """Close the socket and everything that waits at it."""
@@ -58,6 +71,7 @@ class Handover:
         if self._listener is not None:
             asyncio.get_running_loop().remove_reader(self._listener)
             self._listener.close()
+            self._listener = None
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path)
 
@@ -75,15 +89,23 @@ class Handover:
     def _accept(self) -> None:
         if self._listener is None:
             return
-        with contextlib.suppress(BlockingIOError, ConnectionError):
+        loop = asyncio.get_running_loop()
+        try:
             sock, _ = self._listener.accept()
-            sock.setblocking(False)
-            if len(self._tasks) >= MOST_WAITING or not _is_ours(sock):
-                sock.close()
-                return
-            task = asyncio.get_running_loop().create_task(self._serve(sock))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        except (BlockingIOError, ConnectionError):
+            return
+        except OSError as error:  # no descriptors left: look again later, instead of at once and for ever
+            log.warning("no local lane for a while: %s", error.strerror)
+            loop.remove_reader(self._listener)
+            loop.call_later(RETRY_S, self._listen)
+            return
+        sock.setblocking(False)
+        if len(self._tasks) >= MOST_WAITING or not _is_ours(sock):
+            sock.close()
+            return
+        task = loop.create_task(self._serve(sock))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, sock: socket.socket) -> None:
         """Read a token, hand over what it is for, and close. Nobody is told why there was nothing."""
@@ -104,29 +126,62 @@ async def _hand_over(sock: socket.socket, session: Session) -> None:
     joint: int | None = None
     try:
         for link in session.links:
-            if link.local is not None:
-                await _send(sock, HANDED_SHARD, list(link.local))
             joint = link.joint if joint is None else joint
-        if joint is not None:
-            await _send(sock, HANDED_JOINT, [joint])
+            if link.local is None:  # the session has ended meanwhile
+                return
+            await _send(sock, HANDED_SHARD, link.local)
+        if joint is not None and session.links[0].joint is not None:
+            await _send(sock, HANDED_JOINT, (joint,))
     finally:
         for link in session.links:
             link.let_go()
 
 
-async def _send(sock: socket.socket, message: bytes, fds: list[int]) -> None:
+async def _send(sock: socket.socket, message: bytes, fds: Sequence[int]) -> None:
+    """Send what is ours to send now: while it waits, the session may end and its descriptors be another's."""
     loop = asyncio.get_running_loop()
-    while True:
-        try:
-            socket.send_fds(sock, [message], fds)
-            return
-        except BlockingIOError:
+    own = [os.dup(fd) for fd in fds]
+    try:
+        while not _try_send(sock, message, own):
             writable = asyncio.Event()
             loop.add_writer(sock, writable.set)
             try:
                 await writable.wait()
             finally:
                 loop.remove_writer(sock)
+    finally:
+        for fd in own:
+            os.close(fd)
+
+
+def _try_send(sock: socket.socket, message: bytes, fds: Sequence[int]) -> bool:
+    try:
+        socket.send_fds(sock, [message], fds)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def remove_stale(path: str, kind: socket.SocketKind) -> None:
+    """Remove a socket that nobody listens on.
+
+    Raises:
+        InvalidArgument: Somebody does, or it is no socket.
+    """
+    if not stat.S_ISSOCK(os.lstat(path).st_mode):  # connecting to a plain file is refused too
+        msg = f"{path} exists and is no socket"
+        raise InvalidArgument(msg, field="address")
+    with socket.socket(socket.AF_UNIX, kind) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+            return
+        except OSError as error:
+            msg = f"cannot use {path}: {error}"
+            raise InvalidArgument(msg, field="address") from error
+    msg = f"another server listens on {path} already"
+    raise InvalidArgument(msg, field="address")
 
 
 def _is_ours(sock: socket.socket) -> bool:

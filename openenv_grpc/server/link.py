@@ -108,7 +108,10 @@ class ShardLink:
 
     async def share(self, joint: int) -> None:
         """Hand over the memory of all shards; returns when the worker has mapped it."""
-        socket.send_fds(self._sock, [b"\0"], [joint])
+        try:
+            socket.send_fds(self._sock, [b"\0"], [joint])
+        except OSError:  # its process has gone, or the session was ended
+            raise await self.worker.obituary() from None
         await self._receive()
         self._loop.add_reader(self._sock, self._on_readable)
 
@@ -266,7 +269,9 @@ class ShardLink:
         return DeadlineExceeded(msg)
 
     def close(self, error: OpenEnvError, flags: int) -> None:
-        """Answer everything that waits with an error and let go of the worker."""
+        """Answer everything that waits with an error and let go of the worker; once more does nothing."""
+        if self._sock.fileno() < 0:
+            return
         if self._opening is not None and not self._opening.done():
             self._opening.set_exception(error)
         self._loop.remove_reader(self._sock)

@@ -95,9 +95,10 @@ class Session:
         if self.ended is not None:
             return
         self.ended = error
+        is_open = self.id in self._table.sessions
         self._table.remove(self)
         self.release(error, at_once=at_once)
-        if self._on_frame is not None:
+        if self._on_frame is not None and is_open:  # while it opens, whoever opens it says why it did not
             self._on_frame(farewell or status_frame(0, 0, error, ended=True))
             self._on_frame(None)
 

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 TICK_S = 0.25
+SHARE_TIMEOUT_S = 5.0
+"""How long a worker may take to map joint memory."""
 GRAVES = 1024
 """How many ended sessions are remembered, to tell those who ask for them why they ended."""
 
@@ -111,11 +113,13 @@ class SessionTable:
             local = opening.local_lane and on_frame is not None and self.handover is not None
             answers = await self._start(session, request, shards, local=local)
             answer = self._opened(session, answers, shards)
-            self._check_serving()
             await self._offer(session, answer, answers)
+            self._check_serving()
+            if session.ended is not None:  # a shard was lost while another was still being built
+                raise session.ended
         except BaseException as error:
-            session.release(SessionLost("it was not opened"))
             self._leave()
+            session.release(SessionLost("it was not opened"))
             if isinstance(error, OSError):
                 msg = f"the machine has no room for a worker: {error}"
                 raise ServerFull(msg, retry_after_s=RETRY_S) from error
@@ -221,8 +225,6 @@ class SessionTable:
         ]
 
     def _opened(self, session: Session, answers: list[Any], shards: list[tuple[int, int]]) -> Any:
-        if session.ended is not None:  # one shard was lost while another was still being built
-            raise session.ended
         for answer in answers:
             if answer.HasField("status"):
                 raise from_status(answer.status)
@@ -246,8 +248,14 @@ class SessionTable:
             return
         joint = session.links[0].joint
         if joint is not None:
-            for link in session.links[1:]:
-                await link.share(joint)
+            try:
+                for link in session.links[1:]:
+                    await asyncio.wait_for(link.share(joint), SHARE_TIMEOUT_S)
+            except asyncio.TimeoutError:
+                msg = f"a worker did not map the session's memory within {SHARE_TIMEOUT_S:g} s"
+                raise DeadlineExceeded(msg) from None
+            if session.ended is not None:
+                raise session.ended
             seal(joint)
         lane = answer.open.local_lane
         lane.token, lane.slots = self.handover.offer(session), SLOTS

@@ -75,7 +75,7 @@ class ClientCore:
         max_message_bytes: int,
     ) -> None:
         """Read the answer to Open."""
-        self._max = max_message_bytes
+        self.max_message_bytes = self._max = max_message_bytes
         response = self._decode(answer).header
         if response.HasField("status"):
             raise from_status(response.status)
@@ -96,7 +96,7 @@ class ClientCore:
         check_spec(records, self.spec)
         self.local: LocalTerms | None = None
         if request.local_lane and opened.HasField("local_lane"):
-            self.local = read_terms(opened.local_lane, self.shards, self.limits.message_bytes)
+            self.local = read_terms(opened.local_lane, self.shards, min(self.limits.message_bytes, self._max))
         self._vector = vector
         self._reader = TransitionReader(records, self.spec.observation, request.fields)
         self._writer = ActionWriter(records, self.spec.action)
@@ -421,7 +421,8 @@ class ClientCore:
         def finish(parts: list[Any]) -> Any:
             if not self._vector:
                 return self._finish_plain(verb, parts[0], chunk) or self._finish_single(read, parts[0])
-            return self._finish_whole(verb, parts, chunk) or self._finish_vector(read, parts, chosen)
+            together = self._finish_whole(verb, parts) if len(chosen) == self.lanes and not chunk else None
+            return together or self._finish_vector(read, parts, chosen)
 
         return finish
 
@@ -435,10 +436,8 @@ class ClientCore:
             self._states[0] = LaneState.DONE if result.terminated or result.truncated else LaneState.RUNNING
         return result
 
-    def _finish_whole(self, verb: str, parts: list[Any], chunk: int) -> Any:
+    def _finish_whole(self, verb: str, parts: list[Any]) -> Any:
         """The result of one step of all lanes; None when there is more to it, or something wrong."""
-        if chunk or len(parts) != len(self.shards):
-            return None
         if any(error is not None or response.WhichOneof("result") != verb for response, _, error in parts):
             return None
         answers = [getattr(response, verb) for response, _, _ in parts]

@@ -66,6 +66,11 @@ class Assembler:
         self._missing = 0
         self._prefix = (0, 0, 0)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no packet has begun that is not complete."""
+        return not self._parts
+
     def feed(self, message: bytes) -> Packet | None:
         """Take one socket message; answer the packet that it completes, if it does.
 
@@ -87,6 +92,9 @@ class Assembler:
         self._parts.append(message)
         self._missing -= len(message)
         if self._missing > 0:
+            if len(message) != FRAGMENT:
+                msg = "a piece that is shorter than it must be"
+                raise ValueError(msg)
             return None
         if self._missing < 0:
             msg = "a packet longer than it said"

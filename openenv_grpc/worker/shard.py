@@ -192,10 +192,14 @@ def _answer_local(local: Channel, core: ShardCore, slots: int) -> bool:
     """Answer one request of the local lane; False when nothing more can come by it."""
     try:
         packet = local.receive()
-        if packet is None or packet.slot >= slots:
-            return False
-        local.send(core.handle(packet.frame, packet.slot, local=True))
     except (ConnectionError, ValueError):
+        return False
+    if packet is None or packet.slot >= slots:
+        return False
+    answer = core.handle(packet.frame, packet.slot, local=True)
+    try:
+        local.send(answer)
+    except ConnectionError:
         return False
     return True
 

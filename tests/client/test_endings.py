@@ -267,3 +267,16 @@ def test_a_server_that_shuts_down_says_so():
         error = caught(lambda: env.step("x"))
         assert isinstance(error, SessionLost | ServerDraining)
         assert "shutting down" in str(error)
+
+
+@pytest.mark.parametrize("transport", ["grpc", "local"])
+def test_closing_is_quick_while_a_worker_is_busy(slow: Server, transport: str):
+    with ThreadPoolExecutor(1) as pool:
+        env = connect(slow.address, transport=transport)
+        env.reset()
+        waiting = pool.submit(env.step, "sleep 5")
+        time.sleep(0.2)
+        began = time.monotonic()
+        env.close()
+        assert time.monotonic() - began < 0.8
+        assert isinstance(waiting.exception(5), SessionClosed | SessionLost)

@@ -7,7 +7,10 @@ import gc
 import itertools
 import os
 import signal
+import socket
 import threading
+import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ import numpy as np
 import pytest
 
 from openenv_grpc import aio
-from openenv_grpc.client import AsyncEnvClient, AsyncVectorEnvClient, EnvClient, VectorEnvClient
+from openenv_grpc.client import AsyncEnvClient, AsyncVectorEnvClient, EnvClient, VectorEnv, VectorEnvClient
 from openenv_grpc.errors import (
     EnvironmentCrashed,
     EnvironmentFailed,
@@ -152,20 +155,57 @@ def test_more_calls_than_slots(bare: Server):
 
 
 def test_threads_share_it(bare: Server):
-    with EnvClient.connect(bare.address, size=BIG, goal=10_000, transport="local") as env:
+    """Many steps: requests of one thread and answers of another meet in the same slots."""
+    with EnvClient.connect(bare.address, size=BIG, goal=1 << 30, transport="local") as env:
         env.reset()
-        found: list[Any] = []
+        found: list[int] = []
+        wrong: list[Any] = []
 
         def work() -> None:
-            found.extend(env.step({"move": 1}) for _ in range(20))
+            for _ in range(600):
+                result = env.step({"move": 1})
+                found.append(result.observation.position)
+                if not (result.observation.pixels == result.observation.position % 256).all():
+                    wrong.append(result)
 
         threads = [threading.Thread(target=work) for _ in range(6)]
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(20)
-    assert sorted(result.observation.position for result in found) == list(range(1, 121))
-    assert all((result.observation.pixels == result.observation.position).all() for result in found)
+            thread.join(60)
+    assert sorted(found) == list(range(1, 3601))
+    assert not wrong
+
+
+def test_long_requests_to_several_shards(probe: Server):
+    """What a socket does not take at once is written later, and no shard waits for another's."""
+    long = "y" * 400_000
+    with VectorEnv.connect(probe.address, 6, shards=2, batch_size=1, transport="local") as env:
+        env.async_reset()
+        for _ in range(6):
+            env.recv()
+        env.send([blank("sleep", amount=0.3)], [0])
+        for lane, verb in ((1, long), (2, long), (3, "on"), (4, long)):
+            env.send([blank(verb)], [lane])
+        texts = {}
+        for _ in range(5):
+            observation, *_, info = env.recv()
+            texts[int(info["env_id"][0])] = observation["verb"][0]
+        assert texts == {0: "sleep", 1: long, 2: long, 3: "on", 4: long}
+        env.send([blank("on")], [3])
+        assert env.recv()[4]["env_id"].tolist() == [3]
+
+
+def test_a_long_request_does_not_wait_for_another_threads_answer(probe: Server):
+    with VectorEnvClient.connect(probe.address, 2, shards=2, transport="local") as env:
+        env.reset()
+        slow = threading.Thread(target=lambda: env.step([blank("sleep", amount=3)], lanes=[1]))
+        slow.start()
+        time.sleep(0.2)
+        began = time.monotonic()
+        assert env.step([blank("z" * 400_000)], lanes=[0]).lanes.tolist() == [0]
+        assert time.monotonic() - began < 2
+        slow.join(10)
 
 
 # -- arrays that stay -------------------------------------------------------------------------------------------------
@@ -218,6 +258,28 @@ def test_without_copy_results_last_until_the_next_but_one(bare: Server):
         assert len(places) == 1
         kept = [env.step(moves(2)).observation.pixels for _ in range(6)]
         assert len({pixels.__array_interface__["data"][0] for pixels in kept}) == 2
+
+
+def test_a_forked_child_sees_what_it_saw(bare: Server):
+    with vector(bare, 2, 1, transport="local") as env:
+        env.reset()
+        result = env.step(moves(2))
+        ours, theirs = socket.socketpair()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python 3.12 and later warn of threads, gRPC of itself
+            pid = os.fork()
+        if pid == 0:
+            theirs.recv(1)
+            theirs.send(bytes([int(result.observation.pixels[0, 0])]))
+            os._exit(0)
+        del result
+        for _ in range(3 * SLOTS):
+            env.step(moves(2))
+        ours.send(b"!")
+        assert ours.recv(1) == b"\1"
+        os.waitpid(pid, 0)
+        ours.close()
+        theirs.close()
 
 
 def test_results_outlive_their_client(bare: Server):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import mmap
 import os
+import resource
 import signal
 import socket
 import struct
@@ -14,13 +16,20 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from openenv_grpc.client import EnvClient, VectorEnvClient
-from openenv_grpc.errors import DeadlineExceeded, OpenEnvError, ServerDraining, SessionLost
+from openenv_grpc.errors import DeadlineExceeded, EnvironmentCrashed, OpenEnvError, ServerDraining, SessionLost
+from openenv_grpc.server.handover import Handover
+from openenv_grpc.server.link import ShardLink
+from openenv_grpc.server.sessions import SessionTable
+from openenv_grpc.server.workers import Workers
+from openenv_grpc.session.calls import OpenRequest
 from openenv_grpc.session.local import HANDED_JOINT, HANDED_SHARD, REFUSED, SLOTS, path_of
 from openenv_grpc.session.packet import PREFIX
+from openenv_grpc.specs import Limits
 from openenv_grpc.testing import Face, Peer, Target
 from tests.environments_for_tests.probe import blank
 from tests.helpers import processes
@@ -137,6 +146,76 @@ def test_connections_that_say_nothing_keep_nobody_out(bare: Server, stream: Stre
         return False
 
     processes.until(has_room, timeout_s=10)
+
+
+def test_what_lies_in_its_place_is_not_removed(tmp_path: Path):
+    other = tmp_path / "env.sock.local"
+    other.write_text("precious")
+    with running(BARE, address=f"unix:{tmp_path}/env.sock", ready=False) as server:
+        assert server.wait() != 0
+        assert "exists and is no socket" in server.text
+    assert other.read_text() == "precious"
+    assert list(tmp_path.iterdir()) == [other]
+
+
+def test_a_socket_that_nobody_listens_on_is_replaced(tmp_path: Path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
+        sock.bind(f"{tmp_path}/env.sock.local")
+    with running(BARE, address=f"unix:{tmp_path}/env.sock") as server, EnvClient.connect(server.address) as env:
+        assert env.transport == "local"
+
+
+def test_no_descriptors_left_is_no_endless_loop():
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (48, hard[1]))
+    with contextlib.ExitStack() as stack:
+        try:
+            server = stack.enter_context(running(BARE))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, hard)
+        for _ in range(60):
+            sock = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+            sock.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                sock.connect(str(path_of(server.address)))
+        processes.until(lambda: "no local lane for a while" in server.text)
+        time.sleep(1.5)
+        assert server.text.count("no local lane for a while") <= 3
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile", "another"])
+def test_a_worker_that_dies_while_memory_is_shared_leaves_no_place_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, when: str
+):
+    """In a server of this process, so that the moment can be met: the one between the workers' answers to Open."""
+    share = ShardLink.share
+
+    async def dying(self: ShardLink, joint: int) -> None:
+        session = self._on_lost.__self__  # type: ignore[attr-defined]
+        victim = session.links[0] if when == "another" else self
+        os.kill(victim.worker.pid, signal.SIGKILL)
+        if when != "before":
+            await asyncio.sleep(0.3)
+        await share(self, joint)
+
+    monkeypatch.setattr(ShardLink, "share", dying)
+    monkeypatch.setenv("PYTHONPATH", environ()["PYTHONPATH"])
+
+    async def main() -> None:
+        workers = Workers(BARE, "bare", print)
+        await workers.start()
+        spec = await workers.describe(())
+        table = SessionTable(workers, Limits(), Handover(str(tmp_path / "s")))
+        request = OpenRequest({"size": 40_000}, 4, 2, local_lane=True).encode(spec.spec_hash)
+        written: list[bytes | None] = []
+        for _ in range(2):
+            opening = Request.FromString(request)
+            with pytest.raises(EnvironmentCrashed):
+                await table.open(opening, spec, written.append)
+        assert (table._taken, table.sessions, written) == (0, {}, [])
+        await workers.stop()
+
+    asyncio.run(main())
 
 
 # -- what a client holds ----------------------------------------------------------------------------------------------
