@@ -28,7 +28,7 @@ def batched() -> Iterator[Server]:
         yield server
 
 
-@pytest.mark.parametrize("transport", ["grpc", "local"])
+@pytest.mark.parametrize("transport", [pytest.param("grpc", marks=pytest.mark.exhaustive), "local"])
 @pytest.mark.parametrize("mode", [NEXT, SAME], ids=str)
 def test_preprocessing_equals_the_vector_environment(atari: Server, mode: AutoresetMode, transport: str):
     theirs = vector_env(OPTIONS, 4, mode)
@@ -82,6 +82,7 @@ def test_a_step_of_some_lanes_is_refused_and_the_session_lives(atari: Server):
         assert env.step(np.array([1, 1]), lanes=[2, 3]).lanes.tolist() == [2, 3]  # a whole shard
 
 
+@pytest.mark.exhaustive
 def test_an_alarm_finds_the_emulator_before_or_after_a_step(atari: Server):
     """Steps of about 0.2 seconds, interrupted at many moments: afterwards lanes play as if nothing had been."""
     options = {"game": "breakout", "frameskip": 400, "preprocessing": True}

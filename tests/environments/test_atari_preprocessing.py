@@ -35,9 +35,9 @@ def drive_batch(batch: PreprocessedGames, drive: Drive, steps: int) -> None:
     ("game", "life", "fire"),
     [
         ("breakout", True, True),
-        ("breakout", False, False),
-        ("space_invaders", True, False),
-        ("pong", False, True),
+        pytest.param("breakout", False, False, marks=pytest.mark.exhaustive),
+        pytest.param("space_invaders", True, False, marks=pytest.mark.exhaustive),
+        pytest.param("pong", False, True, marks=pytest.mark.exhaustive),
     ],
 )
 def test_equal_to_the_vector_environment(game: str, mode: AutoresetMode, life: bool, fire: bool):
@@ -111,7 +111,7 @@ def test_the_first_reset_draws_seeds_that_play_the_same_again():
 
 
 @pytest.mark.parametrize("mode", [NEXT, SAME], ids=str)
-@pytest.mark.parametrize("shards", [1, 2, 4])
+@pytest.mark.parametrize("shards", [2, *(pytest.param(n, marks=pytest.mark.exhaustive) for n in (1, 4))])
 def test_equal_through_the_shards(mode: AutoresetMode, shards: int):
     """In four shards each lane is one environment and the library resets it; in fewer the C++ steps them together."""
     options = {"game": "breakout", "terminal_on_life_loss": True, "max_episode_frames": 160}

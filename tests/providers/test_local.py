@@ -163,6 +163,7 @@ def test_a_killed_server_is_noticed_and_cleaned_up():
     remains = Remains(env)
     env.reset()
     os.kill(remains.processes[0], signal.SIGKILL)
+    until(lambda: not alive(remains.processes), what="the end of its workers, which the kernel ends with it")
     with pytest.raises(SessionLost):
         env.step("x")
     env.close()

@@ -166,13 +166,9 @@ def test_a_socket_that_nobody_listens_on_is_replaced(tmp_path: Path):
 
 
 def test_no_descriptors_left_is_no_endless_loop():
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (48, hard[1]))
-    with contextlib.ExitStack() as stack:
-        try:
-            server = stack.enter_context(running(BARE))
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, hard)
+    with running(BARE) as server, contextlib.ExitStack() as stack:
+        few = processes.descriptors(server.pid) + 5
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (few, few))
         for _ in range(60):
             sock = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
             sock.setblocking(False)

@@ -19,6 +19,7 @@ class TestEcho(ConformanceSuite):
     environment = "echo"
 
 
+@pytest.mark.exhaustive
 class TestAtari(ConformanceSuite):
     """On one face: opening a session takes 130 ms."""
 
@@ -27,6 +28,7 @@ class TestAtari(ConformanceSuite):
     faces = (Face.STREAM,)
 
 
+@pytest.mark.exhaustive
 class TestAtariOnItsLane(ConformanceSuite):
     """Frames that lie in shared memory."""
 
@@ -73,6 +75,7 @@ class TestProbe(ConformanceSuite):
         cls.patch.undo()
 
 
+@pytest.mark.exhaustive
 class TestBatched(ConformanceSuite):
     """Lanes that one object steps, all or some of them."""
 
