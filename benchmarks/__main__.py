@@ -15,7 +15,7 @@ from benchmarks.report import show
 from benchmarks.run import Run
 
 QUICK, FULL = (3, 0.3), (7, 2.0)
-SLOW = ("atari_ram",)
+SLOW = ("atari_breakout", "atari_gray", "atari_ram", "atari_seaquest")
 """What a quick run leaves out unless it is asked for."""
 INTERRUPTED = 130
 WIDTH = 120
@@ -24,7 +24,7 @@ WIDTH = 120
 
 def main(
     quick: Annotated[
-        bool, typer.Option(help="Fewer and shorter rounds, without Atari's memory: three minutes in all.")
+        bool, typer.Option(help="Fewer and shorter rounds, of Atari only Pong's screens: three minutes in all.")
     ] = False,
     only: Annotated[list[str] | None, typer.Option(help="A question or figure; repeatable. --list names them.")] = None,
     listing: Annotated[bool, typer.Option("--list", help="Name questions and figures, and end.")] = False,

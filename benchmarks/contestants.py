@@ -123,12 +123,13 @@ def many_lanes(setting: Setting, world: str) -> list[Contestant]:
     return [ours(setting, world, 32, TWO, in_flight=count, transport="local") for count in (1, 2, 4)]
 
 
-def many_lanes_targets() -> list[Target]:
+def many_lanes_targets(game: str) -> list[Target]:
     """What they must reach."""
+    start = f"32 lanes of {game}, local lane"
     return [
-        Target("32 lanes, local lane: of the raw loop in two processes", MANY, TWO, 0.88, 0.95),
-        Target("32 lanes, local lane: times AtariVectorEnv in process", MANY, POOL, 1.05, 1.2),
-        Target("32 lanes, local lane: times EnvPool in process", MANY, "EnvPool, 32 lanes", 1.4, 1.7),
+        Target(f"{start}: of the raw loop in two processes", MANY, TWO, 0.88, 0.95),
+        Target(f"{start}: times AtariVectorEnv in process", MANY, POOL, 1.05, 1.2),
+        Target(f"{start}: times EnvPool in process", MANY, "EnvPool, 32 lanes", 1.4, 1.7),
     ]
 
 

@@ -26,7 +26,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def ours_and_a_skipped(setting: Setting) -> list[Contestant]:
-    return [make.ours(setting, "echo", 1, make.STREAM), Contestant("OpenEnv, WebSocket", skipped="not installed here")]
+    here = [make.ours(setting, "echo", 1, make.STREAM, transport=transport) for transport in ("grpc", "local")]
+    return [*here, Contestant("OpenEnv, WebSocket", skipped="not installed here")]
 
 
 @pytest.fixture
@@ -62,7 +63,9 @@ def test_a_run_says_what_it_found(measured: Run):
         assert 250 < sum(row["wire_bytes_per_step"]) < 1000
     # the same bytes travel: that is what makes bare grpcio the ceiling
     assert sum(ours["wire_bytes_per_step"]) == pytest.approx(sum(bare["wire_bytes_per_step"]), rel=0.2)
-    (target,) = result["targets"]
+    target, local = result["targets"]
+    assert local["row"] == "openenv-grpc, 1 lane, local lane"
+    assert rows["openenv-grpc, 1 lane, local lane"]["wire_bytes_per_step"] is None
     assert target["row"] == "openenv-grpc, 1 lane, unix"
     assert target["met"] == (target["value"] >= 0.6)
     assert not result["interrupted"]

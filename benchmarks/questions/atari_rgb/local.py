@@ -10,7 +10,7 @@ from benchmarks.targets import Target
 ORDER = 20
 ONE_LANE = "openenv-grpc, 1 lane, local lane"
 TARGETS = [
-    *make.many_lanes_targets(),
+    *make.many_lanes_targets("Pong"),
     Target("32 lanes, local lane: times OpenEnv's WebSocket client", make.MANY, make.OPENENV, 100, 120),
     Target("1 lane in lock step, local lane: of the loop in process", (ONE_LANE,), make.ONE, 0.6, 0.75),
     Target("1 lane in lock step, local lane: of Gymnasium in process", (ONE_LANE,), make.GYMNASIUM, 0.72, 0.9),

@@ -6,7 +6,7 @@ from benchmarks import contestants as make
 from benchmarks.harness import Contestant
 from benchmarks.setting import Setting
 
-TARGETS = make.many_lanes_targets()
+TARGETS = make.many_lanes_targets("Seaquest")
 
 
 def contestants(setting: Setting) -> list[Contestant]:
