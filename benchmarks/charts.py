@@ -18,6 +18,7 @@ OURS, PEERS, CONTROLS, CEILINGS = "#0072B2", "#D55E00", "#999999", "#009E73"
 KINDS = {"openenv-grpc": OURS, "OpenEnv": PEERS, "bare": CONTROLS, "binary": CONTROLS}
 LEGEND = {OURS: "openenv-grpc", PEERS: "OpenEnv", CONTROLS: "controls", CEILINGS: "in process"}
 SERIES = {
+    "openenv-grpc, local lane": "#000000",
     "openenv-grpc, unix": OURS,
     "openenv-grpc, TCP": "#56B4E9",
     "AtariVectorEnv": CEILINGS,
@@ -39,7 +40,7 @@ def draw(result: dict[str, Any], directory: Path) -> list[Path]:
                 continue
             conditions = f"{question['conditions']}\n{_machine(result)}"
             paths += _save(_bars(rows, question["title"], conditions), directory / f"bench-{name.replace('_', '-')}")
-            if any(row["lanes"] > 2 for row in rows):
+            if len({row["lanes"] for row in rows if row["contestant"].startswith("openenv-grpc")}) > 1:
                 figure = _scaling(rows, question["title"], conditions)
                 paths += _save(figure, directory / f"bench-{name.replace('_', '-')}-lanes")
     return paths
@@ -147,7 +148,7 @@ def _scaling(rows: list[dict[str, Any]], title: str, conditions: str) -> Any:
     axes.set_xlabel("environments (lanes) in one session")
     axes.set_ylabel("env-steps per second")
     _name_lines(axes, ends)
-    conditions = f"at 32 lanes the best of lock step and 4 requests in flight; {conditions}"
+    conditions = f"at 32 lanes the best of lock step and several batches in flight; {conditions}"
     _title(figure, f"{title.partition(':')[0]}: steps over lanes", conditions)
     return figure
 
