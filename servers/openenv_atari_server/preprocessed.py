@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ale_py import ALEVectorInterface
+from ale_py._ale_py import ALEVectorInterface  # `ale_py` itself has it only where gymnasium is installed
 
 from openenv_atari import AtariState
 from openenv_atari_server.options import check_integer

@@ -12,3 +12,12 @@ def test_an_environment_loads_neither_grpc_nor_asyncio(package: str):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.stderr == ""
     assert done.stdout == "[]\n"
+
+
+def test_atari_does_not_need_gymnasium():
+    """ale-py leaves half of its names out where gymnasium is missing, as `pip install openenv-grpc[atari]` leaves it."""
+    code = (
+        "import sys; sys.modules['gymnasium'] = None; from openenv_atari_server import AtariEnvironment;"
+        "env = AtariEnvironment(preprocessing=True); env.reset(seed=1, options={}); env.close()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
