@@ -15,7 +15,7 @@ def test_an_environment_loads_neither_grpc_nor_asyncio(package: str):
 
 
 def test_atari_does_not_need_gymnasium():
-    """ale-py leaves half of its names out where gymnasium is missing, as `pip install openenv-grpc[atari]` leaves it."""
+    """Without gymnasium, as `pip install openenv-grpc[atari]` leaves it, ale-py leaves out some of its own names."""
     code = (
         "import sys; sys.modules['gymnasium'] = None; from openenv_atari_server import AtariEnvironment;"
         "env = AtariEnvironment(preprocessing=True); env.reset(seed=1, options={}); env.close()"
