@@ -321,7 +321,7 @@ _LANES: weakref.WeakSet[LocalLane] = weakref.WeakSet()
 
 def _keep_for_child() -> None:
     """A forked child sees the same memory, and nobody could tell when it stops looking: never write that again."""
-    for lane in _LANES:
+    for lane in list(_LANES):
         lane.pin()
 
 

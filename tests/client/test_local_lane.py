@@ -254,8 +254,6 @@ def test_without_copy_results_last_until_the_next_but_one(bare: Server):
         third = env.step(moves(2)).observation.pixels
         assert (second == 1).all()
         assert (third == 2).all()
-        places = {id(env.step(moves(2)).observation.pixels.base) for _ in range(1)}
-        assert len(places) == 1
         kept = [env.step(moves(2)).observation.pixels for _ in range(6)]
         assert len({pixels.__array_interface__["data"][0] for pixels in kept}) == 2
 
@@ -288,7 +286,6 @@ def test_results_outlive_their_client(bare: Server):
     result = env.step(moves(4))
     env.close()
     assert (result.observation.pixels == 1).all()
-    np.from_dlpack(result.observation.pixels.copy())
 
 
 # -- ends -------------------------------------------------------------------------------------------------------------
