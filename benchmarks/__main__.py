@@ -15,7 +15,7 @@ from benchmarks.report import show
 from benchmarks.run import Run
 
 QUICK, FULL = (3, 0.3), (7, 2.0)
-SLOW = ("atari_breakout", "atari_gray", "atari_ram", "atari_seaquest")
+SLOW = ("atari_breakout", "atari_cores", "atari_gray", "atari_lanes", "atari_ram", "atari_seaquest")
 """What a quick run leaves out unless it is asked for."""
 INTERRUPTED = 130
 WIDTH = 120

@@ -98,21 +98,23 @@ def ours(
     in_flight: int = 1,
     tuned: bool = False,
     transport: str = "grpc",
+    cores: int | None = None,
 ) -> Contestant:
     """Our clients on the stream, as they are or in a process that is tuned for gRPC; or on the local lane."""
-    server = setting.ours(environment_of(world), tcp=tcp)
+    server = setting.ours(environment_of(world), tcp=tcp, cores=cores)
     words = ["openenv-grpc", f"{lanes} lane{'s' * (lanes > 1)}", f"{in_flight} in flight" * (in_flight > 1)]
     name = ", ".join(word for word in [*words, "tuned client" * tuned] if word)
     client = "EnvClient" if lanes == 1 else "VectorEnvClient, one session"
     way = "local lane" if transport == "local" else "TCP" if tcp else "unix"
     same = NO_WIRE if transport == "local" else f"{name}, unix" if tcp else ""
     return Contestant(
-        f"{name}, {way}",
+        f"{name}, {way}{_on(cores)}",
         [f"{PLAYERS}.ours", server.address, world, str(lanes), str(in_flight), transport],
         server,
         lanes,
         ceiling,
         f"{client}, lock step" if in_flight == 1 else f"VectorEnv, {in_flight} batches of {lanes // in_flight} lanes",
+        cores=cores,
         wire_as=same,
         variables=TUNED if tuned else {},
     )
@@ -147,20 +149,28 @@ def ours_unary(setting: Setting, world: str, ceiling: str) -> Contestant:
 
 def ceilings(world: str, *, gymnasium: bool = True) -> list[Contestant]:
     """The emulator in process: without any library, in one process and in two; and as Gymnasium has it."""
-
-    def raw(name: str, processes: int) -> Contestant:
-        client = [f"{PLAYERS}.raw", world, str(processes)]
-        return Contestant(name, client, lanes=processes, ceiling=name, note="in process, no library")
-
     gym = Contestant(GYMNASIUM, [f"{PLAYERS}.gym", world], ceiling=ONE)
     gym.note = "in process, its usual wrappers"
-    return [raw(ONE, 1), raw(TWO, 2), *[gym] * gymnasium]
+    return [raw(world, 1), raw(world, 2), *[gym] * gymnasium]
 
 
-def ale_pool(world: str, lanes: int, ceiling: str = TWO) -> Contestant:
+def raw(world: str, processes: int, cores: int | None = None) -> Contestant:
+    """The emulator alone, in so many processes."""
+    name = f"raw loop, {processes} process{'es' * (processes > 1)}{_on(cores)}"
+    client = [f"{PLAYERS}.raw", world, str(processes)]
+    note = "in process, no library"
+    return Contestant(name, client, lanes=processes, ceiling=name, note=note, cores=cores)
+
+
+def ale_pool(world: str, lanes: int, ceiling: str = TWO, cores: int | None = None) -> Contestant:
     """AtariVectorEnv, in process."""
     client = [f"{PLAYERS}.vectors", "ale", str(lanes), world]
-    return Contestant(f"AtariVectorEnv, {lanes} lanes", client, lanes=lanes, ceiling=ceiling, note="in process")
+    name = f"AtariVectorEnv, {lanes} lane{'s' * (lanes > 1)}{_on(cores)}"
+    return Contestant(name, client, lanes=lanes, ceiling=ceiling, note="in process", cores=cores)
+
+
+def _on(cores: int | None) -> str:
+    return "" if cores is None else f", {cores} core{'s' * (cores > 1)}"
 
 
 def envpool(setting: Setting, world: str, lanes: int) -> Contestant:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.player import WORLDS
-from benchmarks.processes import BrokenContestant, Child, Server, cpu_s, resident_mb
+from benchmarks.processes import BrokenContestant, Child, Server, cpu_s, on_cores, resident_mb
 from benchmarks.relay import relay
 
 CHECK_SEED = 5
@@ -45,6 +45,7 @@ class Contestant:
         variables: Added to the client's environment.
         reference: What its observations must equal where that is not the question's reference; None compares nothing.
         check_steps: How many steps can be compared.
+        cores: How many cores its client may use, and its server was started with; None for all.
         wire_as: The contestant whose bytes per step stand for its own, which differ in nothing but the socket.
         skipped: Why it can't take part, if it can't.
     """
@@ -59,6 +60,7 @@ class Contestant:
     variables: dict[str, str] = field(default_factory=dict)
     reference: Outcomes | str | None = "question"
     check_steps: int = CHECK_STEPS
+    cores: int | None = None
     wire_as: str = ""
     skipped: str = ""
     rates: list[float] = field(default_factory=list)
@@ -106,11 +108,12 @@ class Contestant:
     def row(self) -> dict[str, Any]:
         """What was found, without ratios."""
         if self.skipped:
-            return {"contestant": self.name, "lanes": self.lanes, "skipped": self.skipped}
+            return {"contestant": self.name, "lanes": self.lanes, "cores": self.cores, "skipped": self.skipped}
         client_mb, server_mb = (None if mb is None else round(mb) for mb in self.memory_mb)
         return {
             "contestant": self.name,
             "lanes": self.lanes,
+            "cores": self.cores,
             "steps_per_s": round(self.rate, 1),
             "spread": [round(min(self.rates), 1), round(max(self.rates), 1)],
             "rounds": [round(rate, 1) for rate in self.rates],
@@ -154,7 +157,8 @@ class Question:
     def start(self, stack: ExitStack) -> Iterator[str]:
         """Start all clients, at once; yields the name of each as it is ready."""
         for contestant in self.active:
-            contestant.child = Child(stack, contestant.client, contestant.python, contestant.variables)
+            with on_cores(contestant.cores):
+                contestant.child = Child(stack, contestant.client, contestant.python, contestant.variables)
             contestant.child.tell("open")
         for contestant in self.active:
             assert contestant.child is not None

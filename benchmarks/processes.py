@@ -15,8 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -158,6 +158,17 @@ def start_ours_tcp(stack: ExitStack, environment: str) -> Server:
         msg = f"the server of {environment} did not start on TCP: {told['failure']}"
         raise BrokenContestant(msg)
     return Server(told["address"], process.pid)
+
+
+@contextmanager
+def on_cores(count: int | None) -> Iterator[None]:
+    """What is started in here may use so many of our cores, the first ones; None for all of them."""
+    ours = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(ours)[:count])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, ours)
 
 
 def cpu_s(pid: int) -> float:

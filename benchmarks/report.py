@@ -10,7 +10,8 @@ from rich.text import Text
 
 LEGEND = (
     "steps/s: median of the rounds (lowest–highest). × OpenEnv: against its WebSocket client as shipped. "
-    "of ceiling: of the raw emulator loop in one process (one lane) or two (several); echo: of bare grpcio. "
+    "of ceiling: of the raw emulator loop in one process (one lane) or two (several), in atari_lanes and atari_cores "
+    "in one per core; echo: of bare grpcio. "
     "µs: CPU time per env-step of the process and its descendants. "
     "bytes: both directions per env-step, counted on the connection."
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from benchmarks.peers import PeerUnavailable, python_of
-from benchmarks.processes import Server, start_ours, start_ours_tcp
+from benchmarks.processes import Server, on_cores, start_ours, start_ours_tcp
 
 
 class Setting:
@@ -21,14 +21,15 @@ class Setting:
         """Nothing runs yet."""
         self.stack = stack
         self._tell = tell
-        self._servers: dict[tuple[str, bool], Server] = {}
+        self._servers: dict[tuple[str, bool, int | None], Server] = {}
         self._peers: dict[str, str | PeerUnavailable] = {}
 
-    def ours(self, environment: str, *, tcp: bool = False) -> Server:
-        """Our server of an environment, the same for all who ask."""
-        key = environment, tcp
+    def ours(self, environment: str, *, tcp: bool = False, cores: int | None = None) -> Server:
+        """Our server of an environment, the same for all who ask; it and its workers may use so many cores."""
+        key = environment, tcp, cores
         if key not in self._servers:
-            self._servers[key] = (start_ours_tcp if tcp else start_ours)(self.stack, environment)
+            with on_cores(cores):
+                self._servers[key] = (start_ours_tcp if tcp else start_ours)(self.stack, environment)
         return self._servers[key]
 
     def peer(self, name: str) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from openenv_grpc.client import channel as net
 from openenv_grpc.client.carriers import AsyncGrpcCarrier
-from openenv_grpc.client.lane import take_over
+from openenv_grpc.client.handover import take_over
 from openenv_grpc.client.local import AsyncLocalCarrier
 from openenv_grpc.client.spaces import action_space, observation_space, single_action_space, single_observation_space
 from openenv_grpc.errors import OpenEnvError, SessionClosed, SessionLost

@@ -63,7 +63,7 @@ def read_lanes(env_ids: ArrayLike | None, num_envs: int) -> NDArray[np.int64]:
     """
     lanes = np.asarray(env_ids)
     good = lanes.ndim == 1 and lanes.size and lanes.dtype.kind in "iu"
-    if not good or lanes.min() < 0 or lanes.max() >= num_envs or len(np.unique(lanes)) != len(lanes):
+    if not good or lanes.min() < 0 or lanes.max() >= num_envs or len({*lanes.tolist()}) != len(lanes):
         msg = f"expected different integers within 0..{num_envs - 1}, at least one"
         raise InvalidArgument(msg, field="env_ids")
     return lanes.astype(np.int64)

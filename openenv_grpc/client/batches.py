@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from openenv_grpc.client.infos import lay_out, with_finals
+from openenv_grpc.session.infos import InfoRows, lay_out, with_finals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,6 +39,8 @@ class Batch:
 
     def info(self, among: int | None = None) -> dict[str, Any]:
         """The infos as Gymnasium lays them out: one row per lane of this batch, or of all of so many lanes."""
+        if among is None and not self.finals and isinstance(self.infos, InfoRows):
+            return self.infos.laid_out()
         width = len(self.lanes) if among is None else among
         rows = dict(enumerate(self.lanes.tolist())) if among is None else {lane: lane for lane in self.lanes.tolist()}
         info = lay_out(dict(zip(rows, self.infos, strict=True)), width)

@@ -1,18 +1,15 @@
 """The client's end of a session's local lane: the sockets to its workers, the memory they answer in, and its slots.
 
-Nothing here waits. What comes from the server's side is hostile until it is checked: file descriptors before they are
-mapped, slots and sizes before they are used, and the contents of memory may change while they are read.
+Nothing here waits. What comes from the server's side is hostile until it is checked: slots and sizes before they are
+used, and the contents of memory may change while they are read.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import mmap
 import os
 import socket
 import threading
-import time
 import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -21,20 +18,20 @@ import numpy as np
 
 from openenv_grpc.codec import frame as frames
 from openenv_grpc.errors import MalformedFrame, SessionLost
-from openenv_grpc.session.local import HANDED_JOINT, HANDED_SHARD, SHAREABLE, LocalTerms
-from openenv_grpc.session.packet import JOINT, RECV_SIZE, Assembler, Packet, messages
+from openenv_grpc.scheduling import current_core
+from openenv_grpc.session.packet import JOINT, RECV_SIZE, WAITING, Assembler, Packet, messages
 
 if TYPE_CHECKING:
+    import mmap
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from openenv_grpc.session.client import ClientCore
+    from openenv_grpc.session.local import LocalTerms
 
-HANDOVER_TIMEOUT_S = 5.0
 COPY_BELOW = 1 << 14
 """Payloads shorter than that are copied: it costs less than keeping account of who looks at them."""
-_MOST_FDS = 8
 
 
 class _Slots:
@@ -52,7 +49,8 @@ class _Slots:
         self.last = -1
 
     def is_looked_at(self, slot: int) -> bool:
-        return any(base() is not None for base in self.seen[slot])
+        seen = self.seen[slot]
+        return bool(seen) and any(base() is not None for base in seen)
 
     def looked_at(self) -> int:
         return sum(self.is_looked_at(slot) for slot in range(len(self.seen)) if slot not in self.flying)
@@ -115,15 +113,20 @@ class LocalLane:
 
     # -- sending --------------------------------------------------------------------------------------------------
 
-    def submit(self, shards: Sequence[int], requests: Sequence[bytes]) -> None:
+    def submit(self, shards: Sequence[int], requests: Sequence[bytes], core: int = -1) -> None:
         """Send the frames of one call, all in the same slot if there is one, so that their answers lie together.
+
+        Args:
+            shards: The shard of each frame.
+            requests: The frames.
+            core: The core on which the caller waits for the answer, doing nothing else; -1 if it does not.
 
         Raises:
             SessionLost: A call before was interrupted (Ctrl-C) while it was being sent.
         """
         with self._lock:
             self._begin("a request was being sent")
-            self._submit(shards, requests)
+            self._submit(shards, requests, core)
             self._half_done = ""
             if not self.is_flushed:
                 os.eventfd_write(self.wake_fd, 1)
@@ -135,14 +138,31 @@ class LocalLane:
             raise SessionLost(msg)
         self._half_done = what
 
-    def _submit(self, shards: Sequence[int], requests: Sequence[bytes]) -> None:
-        slot = next((slot for slot in range(self._terms.slots) if all(self._is_free(s, slot) for s in shards)), None)
-        for shard, request in zip(shards, requests, strict=True):
+    def _submit(self, shards: Sequence[int], requests: Sequence[bytes], core: int) -> None:
+        slot = self._free_slot(shards)
+        for shard, request in self._in_order(list(zip(shards, requests, strict=True))):
             if slot is None or self._queued[shard]:
                 self._queued[shard].append(request)
                 self._advance(shard)
             else:
-                self._send(shard, slot, request)
+                self._send(shard, slot, request, core)
+
+    def _in_order(self, frames: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+        """Our own core's worker last: it may take the core at once, and those after it would be sent a step later."""
+        if len(frames) > 1:
+            here, cores = current_core(), self._terms.cores
+            frames.sort(key=lambda pair: cores[pair[0]] == here)
+        return frames
+
+    def _free_slot(self, shards: Sequence[int]) -> int | None:
+        """The first slot that is free in all these shards: in lock step always the same one or two, warm in caches."""
+        for slot in range(self._terms.slots):
+            for shard in shards:
+                if not self._is_free(shard, slot):
+                    break
+            else:
+                return slot
+        return None
 
     def _is_free(self, shard: int, slot: int) -> bool:
         slots = self._slots[shard]
@@ -152,14 +172,14 @@ class LocalLane:
     def _advance(self, shard: int) -> None:
         """Send what waits for a free slot."""
         while self._queued[shard]:
-            slot = next((slot for slot in range(self._terms.slots) if self._is_free(shard, slot)), None)
+            slot = self._free_slot((shard,))
             if slot is None:
                 return
             self._send(shard, slot, self._queued[shard].popleft())
 
-    def _send(self, shard: int, slot: int, request: bytes) -> None:
+    def _send(self, shard: int, slot: int, request: bytes, core: int = -1) -> None:
         self._slots[shard].flying.append(slot)
-        self.unsent[shard].extend(messages(Packet(0, slot, 0, request)))
+        self.unsent[shard].extend(messages(Packet(0 if core < 0 else WAITING, slot, max(core, 0), request)))
         self._flush(shard)
 
     def flush(self, shard: int) -> bool:
@@ -326,98 +346,3 @@ def _keep_for_child() -> None:
 
 
 os.register_at_fork(before=_keep_for_child)
-
-
-def take_over(path: str, core: ClientCore, terms: LocalTerms, *, copy: bool) -> LocalLane | None:
-    """Show the token at the second socket and take what is handed over; blocks for a moment.
-
-    Returns:
-        None where nothing is handed over: a policy or a runtime may be against it. gRPC goes on.
-
-    Raises:
-        MalformedFrame: What was handed over is not what it must be. Nothing of it is kept.
-    """
-    fds: list[int] = []
-    with contextlib.ExitStack() as stack:
-        try:
-            if not _receive_all(path, terms, fds):
-                return None
-            rows = [len(lanes) for lanes in core.shards]
-            memories = [
-                _map(fd, terms.slots, size, core.layout.main.size(count))
-                for fd, size, count in zip(fds[1::2], terms.slot_bytes, rows, strict=False)
-            ]
-            joint = None
-            if terms.joint_slot_bytes:
-                joint = _map(fds[-1], terms.slots, terms.joint_slot_bytes, core.layout.main.size(core.lanes))
-            sockets = [stack.enter_context(_socket(fd)) for fd in fds[0 : 2 * len(rows) : 2]]
-        finally:
-            for fd in fds:
-                os.close(fd)
-        stack.pop_all()
-    return LocalLane(core, terms, sockets, memories, joint, copy=copy)
-
-
-def _receive_all(path: str, terms: LocalTerms, fds: list[int]) -> bool:
-    """Receive all file descriptors into `fds`; False when the server, or what lies between, does not want to."""
-    expected = [(HANDED_SHARD, 2)] * len(terms.slot_bytes) + [(HANDED_JOINT, 1)] * bool(terms.joint_slot_bytes)
-    end = time.monotonic() + HANDOVER_TIMEOUT_S
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
-        sock.settimeout(HANDOVER_TIMEOUT_S)
-        try:
-            sock.connect(path)
-            sock.send(terms.token)
-            for kind, count in expected:
-                sock.settimeout(max(end - time.monotonic(), 0.001))
-                message, got, _, _ = socket.recv_fds(sock, 16, _MOST_FDS, socket.MSG_CMSG_CLOEXEC)
-                fds += got
-                if not got:
-                    return False
-                if message != kind or len(got) != count:
-                    msg = "the server handed over something else than its local lane"
-                    raise MalformedFrame(msg, field="local_lane")
-        except OSError:
-            return False
-    return True
-
-
-def _map(fd: int, slots: int, slot_bytes: int, least: int) -> mmap.mmap:
-    """Map a memfd to read, once it is certain that it can be neither shortened nor written by who else gets it.
-
-    Raises:
-        MalformedFrame: It can.
-    """
-    size = slots * slot_bytes
-    try:
-        seals, length, page = fcntl.fcntl(fd, fcntl.F_GET_SEALS), os.fstat(fd).st_size, os.fstatvfs(fd).f_bsize
-    except OSError:
-        seals = length = page = 0
-    if seals & SHAREABLE != SHAREABLE or length < size or slot_bytes < least or page != mmap.PAGESIZE:
-        msg = "the memory of the local lane is not sealed, or too short"
-        raise MalformedFrame(msg, field="local_lane")
-    try:
-        return mmap.mmap(fd, size, prot=mmap.PROT_READ)
-    except OSError as error:
-        msg = f"the memory of the local lane cannot be mapped: {error.strerror}"
-        raise MalformedFrame(msg, field="local_lane") from None
-
-
-def _socket(fd: int) -> socket.socket:
-    """The socket that a file descriptor must be, by a descriptor of its own.
-
-    Raises:
-        MalformedFrame: It is none.
-    """
-    with contextlib.ExitStack() as stack:
-        own = os.dup(fd)
-        try:
-            sock = stack.enter_context(socket.socket(fileno=own))
-        except OSError:
-            os.close(own)
-        else:
-            if (sock.family, sock.type) == (socket.AF_UNIX, socket.SOCK_SEQPACKET):
-                sock.settimeout(None)
-                stack.pop_all()
-                return sock
-    msg = "the server handed over something else than a socket to its worker"
-    raise MalformedFrame(msg, field="local_lane")

@@ -9,10 +9,12 @@ import asyncio
 import contextlib
 import os
 import select
+import time
 from collections import deque
 from typing import TYPE_CHECKING
 
 from openenv_grpc.errors import OpenEnvError, SessionLost
+from openenv_grpc.scheduling import LONGEST_S, current_core
 
 if TYPE_CHECKING:
     from openenv_grpc.client.carriers import AsyncGrpcCarrier, GrpcCarrier
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
 
 REASON_S = 8.0
 """How long the server may take to say why a worker's socket has ended."""
+
+
+ANEW = 128
+"""Every so many steps in lock step the kernel chooses anew on which core they happen."""
 
 
 class LocalCarrier:
@@ -47,6 +53,11 @@ class LocalCarrier:
         self._numbers = {fd: number for number, fd in enumerate(self._fds)}
         for fd in (*self._fds, lane.wake_fd):
             self._poll.register(fd, select.POLLIN)
+        self._core = -1
+        self._may_stay = len(self._fds) == 1
+        self._steps = 0
+        self._sent_at = 0.0
+        self._took_s = 0.0
 
     def send(self, call: Call) -> None:
         """Send a call's frames: by the lane, except for the end of the session."""
@@ -54,10 +65,19 @@ class LocalCarrier:
             self._over = True  # what comes now comes by the stream
             with contextlib.suppress(OSError):
                 os.eventfd_write(self._lane.wake_fd, 1)
+        self._core = -1 if self._over else self._core_of(call)
         if self._over:
             self._stream.send(call)
         else:
-            self._lane.submit(call.shards, call.frames)
+            self._lane.submit(call.shards, call.frames, self._core)
+
+    def _core_of(self, call: Call) -> int:
+        """The core on which to wait for a call, the worker beside us; -1 where it does not matter, or changes."""
+        if not (call.alone and self._may_stay and call.verb == "step"):
+            return -1
+        self._steps += 1
+        self._sent_at = time.monotonic()
+        return current_core() if self._steps % ANEW and self._took_s < LONGEST_S else -1
 
     def receive(self) -> bytes | Apart:
         """The next frame; blocks.
@@ -66,6 +86,31 @@ class LocalCarrier:
             SessionLost: The session has ended.
             MalformedFrame: The worker breaks the protocol.
         """
+        found = self._receive() if self._core < 0 else self._receive_here(self._core)
+        self._took_s = time.monotonic() - self._sent_at
+        return found
+
+    def _receive_here(self, core: int) -> bytes | Apart:
+        """The same, this thread on that core until then, if the kernel lets it.
+
+        What undoes it is a call of C: a function of our own could be interrupted (Ctrl-C) before its first line.
+        """
+        before = None
+        try:
+            try:
+                before = os.sched_getaffinity(0)
+                os.sched_setaffinity(0, (core,))
+            except OSError:
+                self._may_stay = False
+            return self._receive()
+        finally:
+            if before is not None:
+                try:
+                    os.sched_setaffinity(0, before)
+                except OSError:  # the machine's owner has moved the process meanwhile
+                    self._may_stay = False
+
+    def _receive(self) -> bytes | Apart:
         lane = self._lane
         while not self._over:
             if not self._ready:

@@ -111,7 +111,8 @@ class Requests:
         increasing = lanes[order]
         groups = list(self._groups(increasing))
         ordered = None if each is None else take(each, order)
-        self._core.check(verb, increasing.tolist(), [shard for shard, _ in groups], ordered)
+        if len(groups) > 1:  # a single call checks itself
+            self._core.check(verb, increasing.tolist(), [shard for shard, _ in groups], ordered)
         for _, rows in groups:
             self._send(increasing[rows], order[rows], begin)
 

@@ -130,6 +130,9 @@ class ActionShape:
         Raises:
             InvalidArgument: Not one action per lane.
         """
+        if self._plain and not self._truths and isinstance(actions, np.ndarray):
+            _check_rows(actions, rows, f"actions.{self._only}")
+            return actions
         if isinstance(actions, Columns):
             actions = {field.name: getattr(actions, field.name) for field in dataclasses.fields(actions)}  # type: ignore[arg-type]
         elif not isinstance(actions, Mapping):

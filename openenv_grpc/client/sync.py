@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from openenv_grpc.client import channel as net
 from openenv_grpc.client.carriers import GrpcCarrier
-from openenv_grpc.client.lane import take_over
+from openenv_grpc.client.handover import take_over
 from openenv_grpc.client.local import LocalCarrier
 from openenv_grpc.client.spaces import action_space, observation_space, single_action_space, single_observation_space
 from openenv_grpc.errors import OpenEnvError, SessionClosed, SessionLost
@@ -126,13 +126,14 @@ class _SyncSession:
 
     def _run(self, begin: Callable[[], Call]) -> Any:
         """Send a call's frames and wait for its answers."""
-        return self._wait(self._send(begin))
+        return self._wait(self._send(begin, waits=True))
 
-    def _send(self, begin: Callable[[], Call]) -> Call:
+    def _send(self, begin: Callable[[], Call], *, waits: bool = False) -> Call:
         with self._mutex:
             before = self._core.numbers
             try:
                 call = begin()
+                call.alone = waits and not self._clock
                 self._carrier.send(call)
             except BaseException:
                 if self._core.numbers != before:  # Ctrl-C: numbers were given to frames that never left
@@ -183,11 +184,11 @@ class _SyncSession:
                 self._core.fail(error)
         finally:
             with self._mutex:
+                if reading:
+                    self._reading = False  # first of all: Ctrl-C may come in between
+                    self._changed.notify_all()
                 for call in calls:
                     self._clock.pop(id(call), None)
-                if reading:
-                    self._reading = False
-                    self._changed.notify_all()
         return found or calls[0]  # after a failure all are done
 
     def _take(self, frame: bytes | Apart) -> None:

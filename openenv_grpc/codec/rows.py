@@ -1,4 +1,4 @@
-"""One row of columns by `struct`, where numpy would take most of the time: a lane in lock step pays for every call.
+"""Few rows of columns by `struct`, where numpy would take most of the time: lanes in lock step pay for every call.
 
 Only what is plain goes this way. Everything else (a number to convert, one out of bounds) is answered with None, and
 the caller takes the way of `columns.py`, which converts it or says what is wrong with it.
@@ -7,6 +7,7 @@ the caller takes the way of `columns.py`, which converts it or says what is wron
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 _NAMES = ["?", "i1", "u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f4", "<f8"]
 _FORMATS = {np.dtype(name): code for name, code in zip(_NAMES, "?bBhHiIqQfd", strict=True)}
 _TYPES: dict[str, type] = {"b": bool, "i": int, "u": int, "f": float}
+_MANY = 128
+"""Rows beyond which numpy is quicker after all."""
 
 
 class RowLayout:
@@ -61,28 +64,73 @@ class RowLayout:
                 return None
         return self._struct.pack(*values)
 
-    def unpack(self, buffer: bytes, offset: int, *, check: bool) -> tuple[Any, ...] | None:
-        """The numbers of a payload of `size` bytes; with `check`, only when all are within their bounds."""
+    def unpack(self, buffer: bytes, offset: int) -> tuple[Any, ...] | None:
+        """The numbers of a payload of `size` bytes, their bounds unchecked."""
         for start in self._bools:
             if buffer[offset + start] > 1:
                 return None
-        values = self._struct.unpack_from(buffer, offset)
-        if check:
-            for value, (_, low, high) in zip(values, self._limits, strict=True):
-                if not low <= value <= high:
-                    return None
-        return values
+        return self._struct.unpack_from(buffer, offset)
 
     def views(self, buffer: bytes, offset: int) -> dict[str, NDArray[Any]]:
         """The arrays of a payload, read-only. No copy."""
         return {name: view(buffer, dtype, shape, offset + start) for name, dtype, shape, start in self.arrays}
 
 
-def _format(scalars: Sequence[tuple[str, np.dtype[Any], int]]) -> str:
+class NumberColumns:
+    """Columns of one number each, of any number of rows.
+
+    Args:
+        layout: The columns.
+
+    Attributes:
+        plain: Whether they can go this way; truth values, of which each byte is to be checked, cannot.
+    """
+
+    def __init__(self, layout: ColumnLayout) -> None:
+        """Work out the limits."""
+        self._layout = layout
+        self._specs = list(layout.specs.values())
+        self.plain = all(spec.shape == () and spec.dtype in _FORMATS and spec.dtype != BOOL for spec in self._specs)
+        self._limits = [_limits(spec) for spec in self._specs if self.plain]
+        self._checks = [(spec.dtype.kind, *limits) for spec, limits in zip(self._specs, self._limits, strict=False)]
+        self._structs = lru_cache(maxsize=64)(self._struct_of)
+
+    def _struct_of(self, rows: int) -> struct.Struct:
+        blocks, _ = self._layout.blocks(rows)
+        return struct.Struct(_format([(name, dtype, start) for name, dtype, _, start in blocks], rows))
+
+    def accepts(self, column: NDArray[Any], rows: int) -> bool:
+        """Whether an array is the only column as it is: its bytes are the payload."""
+        (spec,), ((low, high),) = self._specs, self._limits
+        if column.dtype != spec.dtype or column.shape != (rows,) or spec.dtype.kind not in "iu":
+            return False
+        if rows > _MANY:
+            return bool(low <= column.min() and column.max() <= high)
+        numbers = column.tolist()
+        return bool(low <= min(numbers) and max(numbers) <= high)
+
+    def unpack(self, buffer: bytes, offset: int, size: int, rows: int) -> list[tuple[Any, ...]] | None:
+        """Each column of a payload of so many bytes, where every number is within its bounds."""
+        if size != self._layout.size(rows) or not rows:
+            return None
+        numbers = self._structs(rows).unpack_from(buffer, offset)
+        columns = [numbers]
+        if len(numbers) != rows:
+            columns = [numbers[at : at + rows] for at in range(0, len(numbers), rows)]
+        for column, (kind, low, high) in zip(columns, self._checks, strict=True):
+            if kind == "f":
+                if not all(low <= number <= high for number in column):
+                    return None
+            elif min(column) < low or max(column) > high:
+                return None
+        return columns
+
+
+def _format(scalars: Sequence[tuple[str, np.dtype[Any], int]], rows: int = 1) -> str:
     end, codes = 0, ["<"]
     for _, dtype, start in scalars:
-        codes.append(f"{start - end}x{_FORMATS[dtype]}")
-        end = start + dtype.itemsize
+        codes.append(f"{start - end}x{rows}{_FORMATS[dtype]}")
+        end = start + rows * dtype.itemsize
     return "".join(codes)
 
 

@@ -19,6 +19,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from openenv_grpc.errors import InvalidArgument, OpenEnvError
+from openenv_grpc.scheduling import RELAY_SLICE_NS, ask_for_slice
 from openenv_grpc.server.handover import Handover, remove_stale
 from openenv_grpc.server.servicer import SERVICE, EnvironmentServicer
 from openenv_grpc.server.sessions import SessionTable
@@ -26,7 +27,6 @@ from openenv_grpc.server.workers import Workers
 from openenv_grpc.session.local import path_of
 from openenv_grpc.session.options import parse_option
 from openenv_grpc.specs import Limits
-from openenv_grpc.worker.scheduling import RELAY_SLICE_NS, ask_for_slice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

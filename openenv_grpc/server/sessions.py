@@ -261,6 +261,7 @@ class SessionTable:
         lane.token, lane.slots = self.handover.offer(session), SLOTS
         for each in answers:
             lane.slot_bytes.extend(each.open.local_lane.slot_bytes)
+            lane.cores.extend(each.open.local_lane.cores)
         lane.joint_slot_bytes = answers[0].open.local_lane.joint_slot_bytes
 
     def remove(self, session: Session) -> None:

@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 
 from openenv_grpc.codec.columns import ColumnLayout
 from openenv_grpc.codec.records import Columns, RecordSet
-from openenv_grpc.codec.rows import RowLayout
+from openenv_grpc.codec.rows import NumberColumns, RowLayout
 from openenv_grpc.codec.scalars import to_enum
 from openenv_grpc.codec.schema import Kind
 from openenv_grpc.errors import InvalidArgument, OpenEnvError
@@ -30,11 +30,13 @@ class Batch:
 
     Attributes:
         written: What `write` answers, where that is known already: the action of a single lane.
+        numbers: One number per lane, of a field that has the payload to itself.
     """
 
     columns: dict[str, NDArray[Any]]
     rest: list[list[bytes]]
     written: tuple[list[bytes], bytes] | None = None
+    numbers: NDArray[Any] | None = None
 
 
 class ActionWriter:
@@ -53,6 +55,8 @@ class ActionWriter:
         self._row = RowLayout(self._layout)
         self._is_plain = self._row.plain and not self._row.arrays and not self._schema.rest
         self._attributes = [field.attr for field in self._schema.columns]
+        only = len(self._schema.fields) == 1 and self._is_plain and self._schema.columns
+        self._number = NumberColumns(self._layout) if only else None
         self._names = {field.attr: field.name for field in self._schema.fields} | {
             field.name: field.name for field in self._schema.fields
         }
@@ -86,6 +90,9 @@ class ActionWriter:
         Raises:
             InvalidArgument: `field` names what is wrong.
         """
+        number = self._number if type(action) is np.ndarray and not chunk else None
+        if number is not None and number.accepts(action, lanes):
+            return Batch({}, [], numbers=action)
         schema = self._schema
         if isinstance(action, Columns) and schema.full_name == action.MESSAGE:
             action = {field.name: getattr(action, field.attr) for field in schema.fields}
@@ -177,6 +184,8 @@ class ActionWriter:
         """What one shard's lanes need: the records of what is no column, and the payload."""
         if batch.written is not None:
             return batch.written
+        if batch.numbers is not None:
+            return [], batch.numbers[at : at + lanes].tobytes()
         records = [record for row in batch.rest for record in row[at : at + lanes]]
         rows = lanes * max((len(column) for column in batch.columns.values()), default=1)
         part = {
@@ -198,12 +207,12 @@ class ActionReader:
         self._records = records
         self._specs = specs
         self._layout = ColumnLayout(specs)
-        self._row = RowLayout(self._layout)
-        self._attributes = [field.attr for field in records.action.columns]
-        self._is_plain = self._row.plain and not (
-            self._row.arrays or records.action.rest or any(f.kind is Kind.ENUM for f in records.action.columns)
-        )
         self._class = records.classes[records.action.full_name]
+        self._numbers = NumberColumns(self._layout)
+        columns = records.action.columns
+        self._attributes = [field.attr for field in columns]
+        converted = records.action.rest or any(field.kind is Kind.ENUM for field in columns)
+        self._is_plain = self._numbers.plain and bool(columns) and not converted
 
     def read(self, actions: Sequence[bytes], frame: Frame, rows: int) -> list[Any]:
         """One record per row, from the payload's columns and the records beside it, or from whole records.
@@ -217,10 +226,11 @@ class ActionReader:
                 msg = f"{len(actions)} actions and no payload for {rows} rows"
                 raise InvalidArgument(msg, field="step.actions")
             return [self._read_record(row, data) for row, data in enumerate(actions)]
-        if rows == 1 and self._is_plain and not actions and frame.size == self._row.size:
-            numbers = self._row.unpack(frame.data, frame.offset, check=True)
+        if self._is_plain and not actions:
+            numbers = self._numbers.unpack(frame.data, frame.offset, frame.size, rows)
             if numbers is not None:
-                return [self._class(**dict(zip(self._attributes, numbers, strict=True)))]
+                names, cls = self._attributes, self._class
+                return [cls(**dict(zip(names, row, strict=True))) for row in zip(*numbers, strict=True)]
         columns = self.read_payload(frame, rows)
         rest = self.read_rest(actions, rows)
         lists = self._lists(columns)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from openenv_grpc.environment import BatchResult
 from openenv_grpc.errors import DeadlineExceeded, EnvironmentFailed, OpenEnvError, Unsupported
 from openenv_grpc.session.batch_actions import ColumnReader
 from openenv_grpc.session.batch_rows import BatchRows, index_of
@@ -19,13 +20,16 @@ from openenv_grpc.session.rules import LaneState
 from openenv_grpc.session.shard import Interrupted, Lane, ShardCore, log
 from openenv_grpc.specs import AutoresetMode
 
+NO_LANES = BatchResult.final_lanes
+"""What a result has where no lane was reset."""
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
     from openenv_grpc.codec.frame import Frame
-    from openenv_grpc.environment import Batch, BatchResult
+    from openenv_grpc.environment import Batch
     from openenv_grpc.session.shard import Alarm, ShardConfig
     from openenv_grpc.session.transition import TransitionWriter
     from openenv_grpc.specs import ArraySpec
@@ -43,15 +47,6 @@ class BatchLane:
         """Keep both."""
         self.batch = batch
         self._number = number
-
-    @property
-    def deadline(self) -> float:
-        """When the current call will be interrupted; one deadline for all lanes."""
-        return self.batch.deadline
-
-    @deadline.setter
-    def deadline(self, moment: float) -> None:
-        self.batch.deadline = moment
 
     def state(self) -> Any:
         """The lane's state."""
@@ -93,6 +88,9 @@ class BatchCore(ShardCore):
         batch: Batch[Any] = self._lanes[0].environment.batch
         return batch
 
+    def _set_deadline(self, moment: float) -> None:
+        self._batch.deadline = moment
+
     def _begin(self, slot: int, rows: int, *, whole: bool) -> BatchRows:
         return BatchRows.over(super()._begin(slot, rows, whole=whole))
 
@@ -109,6 +107,9 @@ class BatchCore(ShardCore):
         """Step lanes through their actions, all that have not ended at once; how many each one executed is returned."""
         self._refuse_parts(lanes, count)
         width, same = len(lanes), self._config.mode is AutoresetMode.SAME_STEP
+        if count == 1:
+            done = self._run(rows, range(width), lanes, partial(self._batch.step, actions=actions), same=same)
+            return [int(done is not None)] * width
         executed = [0] * width
         going: Sequence[int] = range(width)
         for step in range(count):
@@ -159,8 +160,9 @@ class BatchCore(ShardCore):
             result = self._call_batch(lanes, call, numbers)
             ended = rows.put_batch(at, result, out)
             over = ended.tolist()
-            finals = [number for number, final in zip(numbers, over, strict=True) if final and same]
-            self._put_finals(rows, result, finals)
+            finals = [number for number, final in zip(numbers, over, strict=True) if final] if same else []
+            if finals or result.final_lanes is not NO_LANES:
+                self._put_finals(rows, result, finals)
         except OpenEnvError as error:
             for row, lane in zip(at, lanes, strict=True):
                 rows.fail(row, lane.index, error)

@@ -35,7 +35,7 @@ class BatchRows(Rows):
     @classmethod
     def over(cls, rows: Rows) -> BatchRows:
         """The same rows, nothing written yet."""
-        return cls(rows._writer, rows._slot, rows._views, rows.out)
+        return cls(rows._writer, rows._slot, rows._views, rows._outcome, rows.out)
 
     def destinations(self, at: Sequence[int]) -> dict[str, NDArray[Any]]:
         """The observation's columns of rows that are neighbours, writable; of others there are none."""

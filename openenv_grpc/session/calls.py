@@ -26,6 +26,7 @@ class Call:
         frames: Frames to send, one per shard concerned.
         shards: Those shards.
         budget_s: The longest the server may take for it.
+        alone: Whether its caller does nothing but wait for it, and nobody waits for anything else of the session.
     """
 
     verb: str
@@ -36,6 +37,7 @@ class Call:
     parts: list[Any] = field(default_factory=list)
     missing: int = 0
     error: OpenEnvError | None = None
+    alone: bool = False
 
     @property
     def done(self) -> bool:

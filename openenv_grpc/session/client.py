@@ -316,7 +316,8 @@ class ClientCore:
             msg = f"expected increasing lanes within 0..{self.lanes - 1}"
             raise InvalidArgument(msg, field="lanes")
         for lane in chosen:
-            rules.check(verb, lane, self._states[lane], self.mode)
+            if self._states[lane] is not LaneState.RUNNING:
+                rules.check(verb, lane, self._states[lane], self.mode)
         return chosen
 
     def _check_open(self) -> None:
@@ -421,7 +422,7 @@ class ClientCore:
         def finish(parts: list[Any]) -> Any:
             if not self._vector:
                 return self._finish_plain(verb, parts[0], chunk) or self._finish_single(read, parts[0])
-            together = self._finish_whole(verb, parts) if len(chosen) == self.lanes and not chunk else None
+            together = None if chunk else self._finish_together(verb, parts, chosen)
             return together or self._finish_vector(read, parts, chosen)
 
         return finish
@@ -436,16 +437,20 @@ class ClientCore:
             self._states[0] = LaneState.DONE if result.terminated or result.truncated else LaneState.RUNNING
         return result
 
-    def _finish_whole(self, verb: str, parts: list[Any]) -> Any:
-        """The result of one step of all lanes; None when there is more to it, or something wrong."""
+    def _finish_together(self, verb: str, parts: list[Any], chosen: Sequence[int]) -> Any:
+        """The result of one step of these lanes; None when there is more to it, or something wrong."""
         if any(error is not None or response.WhichOneof("result") != verb for response, _, error in parts):
             return None
-        answers = [getattr(response, verb) for response, _, _ in parts]
-        result = self._reader.whole(answers, [frame for _, frame, _ in parts], self.lanes)
+        answers, frames = [getattr(response, verb) for response, _, _ in parts], [frame for _, frame, _ in parts]
+        counts = [len(chosen)] if len(parts) == 1 else [len(lanes) for _, lanes in self._parts(chosen)]
+        result = self._reader.together(answers, frames, counts, chosen)
         if result is not None:
-            self._states = [LaneState.RUNNING] * self.lanes
-            for lane in np.flatnonzero(result.done).tolist():
-                self._states[lane] = LaneState.DONE
+            states = self._states
+            for lane in chosen:
+                states[lane] = LaneState.RUNNING
+            if result.terminated.any() or result.truncated.any():
+                for row in np.flatnonzero(result.done).tolist():
+                    states[chosen[row]] = LaneState.DONE
         return result
 
     def _finish_single(self, read: Callable[[Any, Sequence[int]], Rows], part: Any) -> Any:

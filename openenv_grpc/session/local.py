@@ -40,12 +40,14 @@ class LocalTerms:
         slots: Slots of each memory.
         slot_bytes: Bytes of one slot of each shard's memory.
         joint_slot_bytes: Bytes of one slot of joint memory; 0 where there is none.
+        cores: The core that each shard's worker keeps to, -1 for none.
     """
 
     token: bytes
     slots: int
     slot_bytes: tuple[int, ...]
     joint_slot_bytes: int
+    cores: tuple[int, ...]
 
 
 def path_of(address: str) -> str | None:
@@ -65,11 +67,12 @@ def read_terms(message: Any, shards: Sequence[range], limit: int) -> LocalTerms:
     Raises:
         MalformedFrame: They cannot be.
     """
-    terms = LocalTerms(message.token, message.slots, tuple(message.slot_bytes), message.joint_slot_bytes)
+    cores = tuple(message.cores) or (-1,) * len(shards)
+    terms = LocalTerms(message.token, message.slots, tuple(message.slot_bytes), message.joint_slot_bytes, cores)
     good = (
         1 <= len(terms.token) <= MAX_TOKEN
         and 2 <= terms.slots <= MAX_SLOTS
-        and len(terms.slot_bytes) == len(shards)
+        and len(terms.slot_bytes) == len(terms.cores) == len(shards)
         and all(0 < size <= limit + (1 << 16) for size in terms.slot_bytes)
         and terms.joint_slot_bytes <= MAX_JOINT_BYTES + (1 << 16)
     )

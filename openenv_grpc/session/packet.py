@@ -25,13 +25,15 @@ JOINT = 4
 """Flag: the answer's payload is in the memory that all shards of the session share. From a server: here it is."""
 DRAIN = 8
 """Flag, from the server to a worker: refuse what comes by the local lane from now on. It has no answer."""
+WAITING = 16
+"""Flag of a request: its sender does nothing but wait for the answer, on the core that stands for `payload`."""
 
 
 class Packet(NamedTuple):
     """One frame on its way.
 
     Attributes:
-        flags: FAILED, ENDED, JOINT, DRAIN.
+        flags: FAILED, ENDED, JOINT, DRAIN, WAITING.
         slot: Slot of the shard's memory.
         payload: Bytes of payload in the slot, which follow the frame when it goes on over gRPC.
         frame: The frame, or all of it up to the payload.

@@ -17,6 +17,7 @@ from openenv_grpc.codec.scalars import to_enum
 from openenv_grpc.codec.schema import Kind
 from openenv_grpc.environment import StepResult
 from openenv_grpc.errors import MalformedFrame, OpenEnvError, from_status
+from openenv_grpc.session.infos import read_infos, vector_info
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -39,8 +40,8 @@ class VectorResult(Generic[ColumnsT]):
         reward: float64 (N,) or (K, N).
         terminated: bool, like reward.
         truncated: bool, like reward.
-        info: Gymnasium's vector info: per key an array of N values and under `_key` a mask of the lanes that have it.
-            Empty for chunks; see `infos`.
+        info: Gymnasium's vector info: per key an array of N values and under `_key` a mask of the lanes that have it;
+            arrays of one shape are stacked, mappings laid out in turn. Empty for chunks; see `infos`.
         infos: One mapping per row (chunks: all lanes of the first action first).
         lanes: int64 (N,), the lane of each column of the result.
         executed: int64 (N,), actions executed per lane, for chunks; None otherwise.
@@ -73,27 +74,6 @@ class VectorResult(Generic[ColumnsT]):
     def __iter__(self) -> Iterator[Any]:
         """Yield observation, reward, terminated, truncated, info."""
         yield from (self.observation, self.reward, self.terminated, self.truncated, self.info)
-
-
-def vector_info(infos: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """One mapping of arrays from a mapping per lane."""
-    result: dict[str, Any] = {}
-    for key in {key: None for info in infos for key in info}:
-        mask = np.array([key in info for info in infos])
-        found = [info[key] for info in infos if key in info]
-        kinds = {type(value) for value in found}
-        kind = kinds.pop() if len(kinds) == 1 else object
-        column = np.zeros(len(infos), kind if kind in (bool, int, float) else object)
-        column[mask] = found if column.dtype != object else _objects(found)
-        result[key], result[f"_{key}"] = column, mask
-    return result
-
-
-def _objects(found: Sequence[Any]) -> NDArray[Any]:
-    column = np.empty(len(found), object)
-    for index, value in enumerate(found):
-        column[index] = value
-    return column
 
 
 @dataclass
@@ -179,7 +159,7 @@ class TransitionReader:
         """
         if frame.size != self._row.size or not self._row.plain or _has_more(answer):
             return None
-        numbers = self._row.unpack(frame.data, frame.offset, check=False)
+        numbers = self._row.unpack(frame.data, frame.offset)
         if numbers is None:
             return None
         reward, terminated, truncated, *rest = numbers
@@ -197,27 +177,33 @@ class TransitionReader:
             raise MalformedFrame(error.message, field=error.field) from None
         return StepResult(self._class(**fields), reward, terminated, truncated, info)
 
-    def whole(self, answers: Sequence[Any], frames: Sequence[Frame], lanes: int) -> VectorResult[Any] | None:
-        """The result of one step of all lanes, where all shards' answers are plain and lie together in joint memory.
+    def together(
+        self, answers: Sequence[Any], frames: Sequence[Frame], counts: Sequence[int], lanes: Sequence[int]
+    ) -> VectorResult[Any] | None:
+        """The result of one step of these lanes, where their answers are plain and need not be put together.
 
-        `read` and `merge` say the same.
+        That is one shard's answer, or those of all lanes in joint memory. `read` and `merge` say the same.
+
+        Args:
+            answers: One per shard.
+            frames: The same, with what came beside them.
+            counts: Lanes of each.
+            lanes: All of them.
 
         Raises:
             MalformedFrame: As `read`.
         """
-        main, joints = self.layout.main, [frame.joint for frame in frames if frame.joint is not None]
-        if len(joints) < len(frames) or any(map(_has_more, answers)):
-            return None
-        buffer, counts = joints[0].buffer, [len(joint.rows) for joint in joints]
-        if any(joint.buffer is not buffer for joint in joints):
-            return None
-        if any(frame.size != main.size(count) for frame, count in zip(frames, counts, strict=True)):
+        if any(map(_has_more, answers)) or any(
+            frame.size != self.layout.main.size(count) for frame, count in zip(frames, counts, strict=True)
+        ):
             return None
         try:
-            columns = main.read(buffer, 0, main.size(lanes), lanes)
+            columns = self._columns_together(frames, counts)
+            if columns is None:
+                return None
             parts = list(zip(answers, counts, strict=True))
             rest = [row for answer, count in parts for row in self._read_rest(answer.observations, count)]
-            infos = [info for answer, count in parts for info in values.read_info(answer.info, count)]
+            infos = read_infos([(answer.info, count) for answer, count in parts])
         except OpenEnvError as error:
             raise MalformedFrame(error.message, field=error.field) from None
         for column in columns.values():
@@ -228,8 +214,19 @@ class TransitionReader:
             columns[TERMINATED],
             columns[TRUNCATED],
             infos,
-            np.arange(lanes, dtype=np.int64),
+            np.array(lanes, np.int64),
         )
+
+    def _columns_together(self, frames: Sequence[Frame], counts: Sequence[int]) -> dict[str, NDArray[Any]] | None:
+        """Columns of all rows without a copy; None where they lie in several places."""
+        if len(frames) == 1:
+            return self.layout.read(frames[0], counts[0], 0)[0]
+        joint, main = frames[0].joint, self.layout.main
+        if joint is None or sum(counts) != joint.lanes:
+            return None
+        if any(frame.joint is None or frame.joint.buffer is not joint.buffer for frame in frames):
+            return None
+        return main.read(joint.buffer, 0, main.size(joint.lanes), joint.lanes)
 
     def _read_rest(self, data: Sequence[bytes], rows: int) -> list[dict[str, Any]]:
         if not self._rest:

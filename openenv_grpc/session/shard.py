@@ -160,8 +160,7 @@ class ShardCore:
         try:
             verb = self._verb(request.WhichOneof("verb"))
             deadline = time.monotonic() + budget
-            for lane in self._lanes:
-                lane.environment.deadline = deadline
+            self._set_deadline(deadline)
             self._alarm.start(budget)
             try:
                 payload = verb(request, frame, slot, response)
@@ -174,6 +173,10 @@ class ShardCore:
         except OpenEnvError as error:
             return self._refusal(request.seq, slot, error)
         return Packet(self._flags, slot, payload, header)
+
+    def _set_deadline(self, moment: float) -> None:
+        for lane in self._lanes:
+            lane.environment.deadline = moment
 
     def _verb(self, name: str | None) -> Callable[[Any, frames.Frame, int, Any], int]:
         if name == "extension":
@@ -207,7 +210,8 @@ class ShardCore:
             msg = f"{verb.chunk}, at most {self._config.limits.chunk}"
             raise InvalidArgument(msg, field="step.chunk")
         for lane in lanes:
-            rules.check("step", lane.index, lane.state, self._config.mode)
+            if lane.state is not LaneState.RUNNING:  # where every verb is legal
+                rules.check("step", lane.index, lane.state, self._config.mode)
         count = max(verb.chunk, 1)
         actions = self._read_actions(verb.actions, frame, count * len(lanes))
         rows = self._begin(slot, count * len(lanes), whole=not (verb.lanes or verb.chunk))
@@ -316,6 +320,8 @@ class ShardCore:
 
     def _play(self, rows: Any, lanes: Sequence[Lane], actions: Any, count: int) -> list[int]:
         """Step each lane through its actions; how many each one executed is returned."""
+        if count == 1:
+            return [int(self._step_lane(rows, row, lane, actions[row])) for row, lane in enumerate(lanes)]
         executed = []
         width = len(lanes)
         for column, lane in enumerate(lanes):
@@ -339,9 +345,11 @@ class ShardCore:
         environment.out = rows.out[row]
         try:
             result = self._call(lane, environment.step, action)
-            rows.put(row, result)
-            lane.state = LaneState.DONE if result.terminated or result.truncated else LaneState.RUNNING
-            if lane.state is LaneState.DONE and self._config.mode is AutoresetMode.SAME_STEP:
+            if not rows.put(row, result):
+                lane.state = LaneState.RUNNING
+                return True
+            lane.state = LaneState.DONE
+            if self._config.mode is AutoresetMode.SAME_STEP:
                 rows.set_final(row, lane.index)
                 rows.put_observation(row, self._call(lane, environment.reset, seed=None, options={}))
                 lane.state = LaneState.RUNNING
@@ -354,8 +362,7 @@ class ShardCore:
         lane.environment.out = rows.out[row]
         try:
             result = self._call(lane, lane.environment.reset, seed=seed, options=options)
-            rows.put(row, result)
-            lane.state = LaneState.DONE if result.terminated or result.truncated else LaneState.RUNNING
+            lane.state = LaneState.DONE if rows.put(row, result) else LaneState.RUNNING
         except OpenEnvError as error:
             rows.fail(row, lane.index, error)
             return False

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from openenv_grpc.specs import ArraySpec
     from openenv_grpc.v1 import session_pb2
 
+_OUTCOME: dict[str, Any] = {REWARD: "d", TERMINATED: "?", TRUNCATED: "?"}
+
 
 class JointMemory(NamedTuple):
     """Memory that all shards of a session write in, each the rows of its lanes.
@@ -76,6 +78,7 @@ class TransitionWriter:
         self.specs = specs
         self.wanted = [field for field in schema.fields if not fields or field.name in fields]
         self.columns = [field for field in self.wanted if field.column and layout is Layout.COLUMNS]
+        self.named = [(field.name, field.attr, field) for field in self.columns]
         self.absent = {field.name for field in self.columns if specs[field.name].absent}
         self.rest = [field for field in self.wanted if field not in self.columns]
         self.in_columns = layout is Layout.COLUMNS
@@ -83,7 +86,7 @@ class TransitionWriter:
         self._memory = memory
         self._slot_bytes = slot_bytes
         self.joint: JointMemory | None = None
-        self._cache: dict[Any, tuple[dict[str, NDArray[Any]], list[dict[str, NDArray[Any]]]]] = {}
+        self._cache: dict[Any, tuple[dict[str, NDArray[Any]], Sequence[Any], list[dict[str, NDArray[Any]]]]] = {}
         arrays = {} if self.in_columns else {field.name: specs[field.name] for field in self.rest if field.column}
         # A record is written as soon as its row is: one set of destinations serves all rows.
         self._scratch = {name: np.zeros(spec.shape, spec.dtype) for name, spec in arrays.items() if spec.shape}
@@ -95,14 +98,15 @@ class TransitionWriter:
     def begin(self, slot: int, rows: int, *, joint: bool = False) -> Rows:
         """Open a slot for so many rows, of joint memory if that is said."""
         if not self.in_columns:
-            return Rows(self, slot, {}, [self._scratch] * rows)
+            return Rows(self, slot, {}, (), [self._scratch] * rows)
         key = (slot, rows, joint)
         if key not in self._cache:
             if len(self._cache) >= 16:
                 self._cache.clear()
             views = self.views(slot, rows, joint=joint)
             arrays = [field.name for field in self.columns if self.specs[field.name].shape]
-            self._cache[key] = views, [{name: views[name][row] for name in arrays} for row in range(rows)]
+            outcome = [views[name].view(np.uint8).data.cast(kind) for name, kind in _OUTCOME.items()]
+            self._cache[key] = views, outcome, [{name: views[name][row] for name in arrays} for row in range(rows)]
         return Rows(self, slot, *self._cache[key])
 
     def views(self, slot: int, rows: int, *, joint: bool) -> dict[str, NDArray[Any]]:
@@ -146,6 +150,7 @@ class Rows:
         writer: TransitionWriter,
         slot: int,
         views: dict[str, NDArray[Any]],
+        outcome: Sequence[Any],
         out: list[dict[str, NDArray[Any]]],
     ) -> None:
         """Begin with nothing written."""
@@ -153,14 +158,15 @@ class Rows:
         self._writer = writer
         self._slot = slot
         self._views = views
+        self._outcome = outcome  # reward, terminated, truncated: quicker to write to than arrays
         self._rest: list[bytes] = [b""] * len(out)
         self._infos: list[Mapping[str, Any] | None] = [None] * len(out)
         self._outcomes: list[tuple[float, bool, bool]] = [(0.0, False, False)] * len(out)
         self._failures: list[tuple[int, OpenEnvError]] = []
         self._finals: list[tuple[int, dict[str, Any], bytes, Mapping[str, Any]]] = []
 
-    def put(self, row: int, result: Any) -> None:
-        """Write one result.
+    def put(self, row: int, result: Any) -> bool:
+        """Write one result; whether it ends an episode is returned.
 
         Raises:
             EnvironmentFailed: The environment's result is not what its messages and specs say.
@@ -171,12 +177,11 @@ class Rows:
         except (TypeError, ValueError, OverflowError) as error:
             raise _no_outcome(result, error) from None
         if self._writer.in_columns:
-            views = self._views
-            views[REWARD][row] = reward
-            views[TERMINATED][row] = terminated
-            views[TRUNCATED][row] = truncated
+            rewards, terminations, truncations = self._outcome
+            rewards[row], terminations[row], truncations[row] = reward, terminated, truncated
         else:
             self._outcomes[row] = reward, terminated, truncated
+        return terminated or truncated
 
     def put_observation(self, row: int, result: Any) -> None:
         """Write observation and info of one result, leaving reward and ends as they are."""
@@ -189,12 +194,12 @@ class Rows:
                 field="observation",
             )
         out = self.out[row]
-        for field in writer.columns:
-            value = getattr(observation, field.attr)
-            target = out.get(field.name)
+        for name, attr, field in writer.named:
+            value = getattr(observation, attr)
+            target = out.get(name)
             if value is target and target is not None:  # the environment has written it where it belongs
                 continue
-            if not (field.name in writer.absent and getattr(value, "size", None) == 0):
+            if not (name in writer.absent and getattr(value, "size", None) == 0):
                 self._put_column(field, row, value, target)
         if writer.rest:
             given = {field.name: getattr(observation, field.attr) for field in writer.rest}

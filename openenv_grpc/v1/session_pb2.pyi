@@ -178,16 +178,18 @@ class Opened(_message.Message):
     def __init__(self, session_id: _Optional[str] = ..., shards: _Optional[_Iterable[_Union[Shard, _Mapping]]] = ..., spec: _Optional[_Union[_spec_pb2.SessionSpec, _Mapping]] = ..., autoreset_mode: _Optional[_Union[AutoresetMode, str]] = ..., limits: _Optional[_Union[_spec_pb2.Limits, _Mapping]] = ..., local_lane: _Optional[_Union[LocalLane, _Mapping]] = ...) -> None: ...
 
 class LocalLane(_message.Message):
-    __slots__ = ("token", "slots", "slot_bytes", "joint_slot_bytes")
+    __slots__ = ("token", "slots", "slot_bytes", "joint_slot_bytes", "cores")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     SLOTS_FIELD_NUMBER: _ClassVar[int]
     SLOT_BYTES_FIELD_NUMBER: _ClassVar[int]
     JOINT_SLOT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CORES_FIELD_NUMBER: _ClassVar[int]
     token: bytes
     slots: int
     slot_bytes: _containers.RepeatedScalarFieldContainer[int]
     joint_slot_bytes: int
-    def __init__(self, token: _Optional[bytes] = ..., slots: _Optional[int] = ..., slot_bytes: _Optional[_Iterable[int]] = ..., joint_slot_bytes: _Optional[int] = ...) -> None: ...
+    cores: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, token: _Optional[bytes] = ..., slots: _Optional[int] = ..., slot_bytes: _Optional[_Iterable[int]] = ..., joint_slot_bytes: _Optional[int] = ..., cores: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Outcome(_message.Message):
     __slots__ = ("reward", "terminated", "truncated")

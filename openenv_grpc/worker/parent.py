@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from openenv_grpc.codec import describe as wire
 from openenv_grpc.errors import OpenEnvError
+from openenv_grpc.scheduling import DEFAULT_SLICE_NS, ask_for_slice
 from openenv_grpc.session.options import check_options, parse_option
 from openenv_grpc.session.packet import Packet
 from openenv_grpc.session.shard import status_packet
@@ -27,7 +28,6 @@ from openenv_grpc.specs import Limits
 from openenv_grpc.worker.alarm import SignalAlarm
 from openenv_grpc.worker.describe import AnyEnvironment, describe, load, options_of
 from openenv_grpc.worker.lanes import construct
-from openenv_grpc.worker.scheduling import DEFAULT_SLICE_NS, ask_for_slice
 from openenv_grpc.worker.shard import Assignment, Channel, serve
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ import os
 import resource
 import select
 import socket
+import time
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,7 +18,7 @@ from openenv_grpc.codec import frame as frames
 from openenv_grpc.codec import values
 from openenv_grpc.errors import InvalidArgument, MessageTooLarge, OpenEnvError
 from openenv_grpc.session.local import JOINT_FROM, MAX_JOINT_BYTES
-from openenv_grpc.session.packet import DRAIN, JOINT, RECV_SIZE, Assembler, Packet, messages
+from openenv_grpc.session.packet import DRAIN, JOINT, RECV_SIZE, WAITING, Assembler, Packet, messages
 from openenv_grpc.session.shard import Alarm, Lane, ShardConfig, ShardCore, log, status_packet
 from openenv_grpc.session.transition import JointMemory, TransitionWriter
 from openenv_grpc.specs import AutoresetMode, Layout, Limits
@@ -26,6 +27,7 @@ from openenv_grpc.worker.alarm import SignalAlarm
 from openenv_grpc.worker.describe import AnyEnvironment, capabilities_of, records_of, session_spec
 from openenv_grpc.worker.lanes import add_lanes
 from openenv_grpc.worker.memory import Memory, seal
+from openenv_grpc.worker.placement import Placement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,7 +119,7 @@ def serve(sock: socket.socket, cls: type[AnyEnvironment], assignment: Assignment
         core, memory, answer = open_shard(cls, assignment, opening.frame, lanes, alarm)
         alarm.watch(memory.set_clock)
         local = _share(channel, core, memory, answer, assignment)
-        _answer_all(channel, local, core, assignment.slots)
+        _answer_all(channel, local, core, assignment.slots, Placement(fixed=assignment.core is not None))
     except OpenEnvError as error:
         channel.send(status_packet(assignment.shard, 0, error))
     except ConnectionError:  # the session has ended while its last answer was on its way
@@ -140,6 +142,7 @@ def _share(
         local = Channel(ours, assignment.limits.message_bytes)
         fds.append(theirs.detach())
         answer.open.local_lane.slot_bytes.append(memory.slot_bytes)
+        answer.open.local_lane.cores.append(-1 if assignment.core is None else assignment.core)
         size = core.writer.size(assignment.session_lanes, 0)
         several = assignment.lanes < assignment.session_lanes
         if several and JOINT_FROM <= size <= MAX_JOINT_BYTES:
@@ -163,7 +166,7 @@ def _share(
     return local
 
 
-def _answer_all(link: Channel, local: Channel | None, core: ShardCore, slots: int) -> None:
+def _answer_all(link: Channel, local: Channel | None, core: ShardCore, slots: int, placement: Placement) -> None:
     """Answer requests one by one, until the server is gone. A client that breaks the format loses its local lane."""
     poll = select.poll()
     poll.register(link, select.POLLIN)
@@ -181,14 +184,15 @@ def _answer_all(link: Channel, local: Channel | None, core: ShardCore, slots: in
                 if packet.flags & DRAIN:
                     core.draining = True
                 else:
+                    placement.follow(-1)
                     link.send(core.handle(packet.frame, packet.slot))
-            elif local is not None and not _answer_local(local, core, slots):
+            elif local is not None and not _answer_local(local, core, slots, placement):
                 poll.unregister(fd)
                 local.close()
                 local = None
 
 
-def _answer_local(local: Channel, core: ShardCore, slots: int) -> bool:
+def _answer_local(local: Channel, core: ShardCore, slots: int, placement: Placement) -> bool:
     """Answer one request of the local lane; False when nothing more can come by it."""
     try:
         packet = local.receive()
@@ -196,7 +200,10 @@ def _answer_local(local: Channel, core: ShardCore, slots: int) -> bool:
         return False
     if packet is None or packet.slot >= slots:
         return False
+    placement.follow(packet.payload if packet.flags & WAITING else -1)
+    start = time.monotonic()
     answer = core.handle(packet.frame, packet.slot, local=True)
+    placement.note(time.monotonic() - start)
     try:
         local.send(answer)
     except ConnectionError:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from openenv_atari import AtariAction, AtariObservation, AtariState
 from openenv_atari_server.preprocessed import PreprocessedGames
 from openenv_atari_server.raw import RawGame
+from openenv_atari_server.raw_games import RawGames
 from openenv_atari_server.settings import Settings
 from openenv_atari_server.single import PreprocessedGame
 from openenv_grpc.environment import Environment, StepResult
-from openenv_grpc.errors import InvalidArgument
 from openenv_grpc.specs import AutoresetMode
 
 if TYPE_CHECKING:
@@ -99,17 +99,20 @@ class AtariEnvironment(Environment[AtariAction, AtariObservation, AtariState]):
         self._game = PreprocessedGame(settings) if preprocessing else RawGame(settings)
 
     @classmethod
-    def batch(cls, lanes: int, autoreset_mode: AutoresetMode, options: Mapping[str, Any]) -> PreprocessedGames | None:
-        """All lanes of a shard in C++, with preprocessing, where an autoreset mode resets them; otherwise None.
+    def batch(
+        cls, lanes: int, autoreset_mode: AutoresetMode, options: Mapping[str, Any]
+    ) -> PreprocessedGames | RawGames | None:
+        """All lanes of a shard: with preprocessing in C++, where an autoreset mode resets them. None for one lane.
 
         With autoreset off lanes are stepped some at a time, which the C++ cannot do.
 
         Raises:
             InvalidArgument: An option is wrong; `field` names it.
         """
-        if lanes == 1 or autoreset_mode is AutoresetMode.DISABLED or not options.get("preprocessing"):
+        if lanes == 1 or (options.get("preprocessing") and autoreset_mode is AutoresetMode.DISABLED):
             return None
-        return PreprocessedGames(cls(**options).settings, lanes, autoreset_mode)
+        kind = PreprocessedGames if options.get("preprocessing") else RawGames
+        return kind(cls(**options).settings, lanes, autoreset_mode)
 
     def action_spec(self) -> dict[str, ArraySpec]:
         """`action_id` is a scalar that indexes this session's action set."""
@@ -135,9 +138,7 @@ class AtariEnvironment(Environment[AtariAction, AtariObservation, AtariState]):
         Raises:
             InvalidArgument: The seed is out of range, or there are options.
         """
-        if options:
-            message = "a reset of this environment has no options"
-            raise InvalidArgument(message, field=f"options.{next(iter(options))}")
+        RawGame.check_reset_options(options)
         return self._game.reset(seed, None if self.out is Environment.out else self.out)
 
     def step(self, action: AtariAction) -> StepResult[AtariObservation]:

@@ -34,6 +34,9 @@ class RawGame:
 
     Args:
         settings: The options.
+
+    Attributes:
+        render: Writes the observation as it is now into an array of its shape.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -65,13 +68,30 @@ class RawGame:
             "grayscale": ("screen", (height, width), self._ale.getScreenGrayscale),
             "ram": ("ram", (self._game.ram_bytes,), self._ale.getRAM),
         }
-        self._field, self._shape, self._render = choices[obs_type]
+        self._field, self._shape, self.render = choices[obs_type]
 
     def reset(self, seed: int | None, out: Mapping[str, NDArray[np.uint8]] | None) -> StepResult[AtariObservation]:
         """Begin a new game."""
         if seed is not None:
             check_integer("seed", seed)
-        elif not self._num_actions:
+        loaded = self.begin(seed)
+        info = self._info() if loaded is None else self._info() | {"seed": loaded}
+        return StepResult(self._observe(out), info=info)
+
+    @staticmethod
+    def check_reset_options(options: Mapping[str, Any]) -> None:
+        """Refuse options of a reset: there are none.
+
+        Raises:
+            InvalidArgument: There are.
+        """
+        if options:
+            message = "a reset of this environment has no options"
+            raise InvalidArgument(message, field=f"options.{next(iter(options))}")
+
+    def begin(self, seed: int | None) -> int | None:
+        """Begin a new game and render nothing; the seed that the ROM was loaded with, if it was loaded."""
+        if seed is None and not self._num_actions:
             seed = secrets.randbits(31)
         if seed is not None:
             self._load(seed)
@@ -79,9 +99,8 @@ class RawGame:
         self._press_noops()
         self._lives = self._ale.lives()
         self._step_count = 0
-        self._episode_id = uuid.uuid4().hex
-        info = self._info() if seed is None else self._info() | {"seed": seed}
-        return StepResult(self._observe(out), info=info)
+        self._episode_id = ""
+        return seed
 
     def _load(self, seed: int) -> None:
         self._ale.setInt("random_seed", seed)
@@ -101,6 +120,11 @@ class RawGame:
 
     def step(self, index: int, out: Mapping[str, NDArray[np.uint8]] | None) -> StepResult[AtariObservation]:
         """Hold an action for some frames."""
+        outcome = self.play(index)
+        return StepResult(self._observe(out), *outcome, self._info())
+
+    def play(self, index: int) -> tuple[float, bool, bool]:
+        """Hold an action for some frames and render nothing: reward, terminated, truncated."""
         if not 0 <= index < self._num_actions:
             self._refuse(index)
         ale, press, reward = self._ale, self._presses[index], 0.0
@@ -110,7 +134,7 @@ class RawGame:
         terminated = ale.game_over(with_truncation=False) or (self._life_loss_ends and lives < self._lives)
         self._lives = lives
         self._step_count += 1
-        return StepResult(self._observe(out), reward, terminated, ale.game_truncated(), self._info())
+        return reward, terminated, ale.game_truncated()
 
     def _refuse(self, index: int) -> None:
         self._require_reset()
@@ -126,22 +150,23 @@ class RawGame:
         """Render into the destination if there is one, into an array of our own outside a session."""
         frame = np.empty(self._shape, np.uint8) if out is None else out.get(self._field, ABSENT)
         if frame is not ABSENT:
-            self._render(frame)
+            self.render(frame)
         if self._field == "screen":
             return AtariObservation(screen=frame, ram=ABSENT)
         return AtariObservation(screen=ABSENT, ram=frame)
 
+    def counters(self) -> tuple[int, int, int]:
+        """Lives, frames of the episode, frames since the ROM was loaded."""
+        return self._lives, self._ale.getEpisodeFrameNumber(), self._ale.getFrameNumber()
+
     def _info(self) -> dict[str, Any]:
-        ale = self._ale
-        return {
-            "lives": ale.lives(),
-            "episode_frame_number": ale.getEpisodeFrameNumber(),
-            "frame_number": ale.getFrameNumber(),
-        }
+        lives, episode, total = self.counters()
+        return {"lives": lives, "episode_frame_number": episode, "frame_number": total}
 
     def state(self) -> AtariState:
         """As `AtariEnvironment.state`."""
         self._require_reset()
+        self._episode_id = self._episode_id or uuid.uuid4().hex
         return AtariState(
             episode_id=self._episode_id,
             step_count=self._step_count,

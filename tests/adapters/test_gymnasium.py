@@ -25,7 +25,13 @@ gymnasium.register_envs(ale_py)
 
 
 @pytest.mark.parametrize(
-    ("name", "options"), [("atari", {"game": "breakout"}), ("atari", {"obs_type": "ram"}), ("echo", {})], ids=str
+    ("name", "options"),
+    [
+        pytest.param("atari", {"game": "breakout"}, marks=pytest.mark.exhaustive),
+        ("atari", {"obs_type": "ram"}),
+        ("echo", {}),
+    ],
+    ids=str,
 )
 def test_gymnasiums_own_checks(name: str, options: dict[str, Any]):
     """Their warnings are errors here. `check_env` also makes an environment of its own from the spec, and closes it."""

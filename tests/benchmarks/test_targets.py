@@ -50,7 +50,9 @@ def test_targets_look_at_their_own_question_alone():
 
 
 def test_every_file_of_a_question_is_found():
-    assert questions.names() == ["atari_breakout", "atari_gray", "atari_ram", "atari_rgb", "atari_seaquest", "echo"]
+    atari = ("breakout", "cores", "gray", "lanes", "ram", "rgb", "seaquest")
+    assert questions.names() == [*(f"atari_{name}" for name in atari), "echo"]
+    assert figures.names() == ["codec", "imports", "opening", "transport"]
     texts = [target.text for name in questions.names() for target in questions.targets(name)]
     texts += [target.text for name in figures.names() for target in figures.targets(name)]
-    assert len(texts) == len({*texts}) == 22
+    assert len(texts) == len({*texts}) == 23

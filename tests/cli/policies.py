@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,14 @@ def say_step(observation: Any, info: dict[str, Any]) -> list[str]:
         with open(os.environ["POLICY_LOG"], "a") as log:
             log.write(json.dumps({name: info[name].tolist() for name in ("lane", "episode", "step")}) + "\n")
     return [f"{episode}:{step}" for episode, step in zip(info["episode"], info["step"], strict=True)]
+
+
+def think(observation: Any, info: dict[str, Any]) -> list[str]:
+    """Acts for 0.1 s; the environment then works for 0.05 s. Keeps when it acted, and what it saw."""
+    began = time.monotonic()
+    time.sleep(0.1)
+    LOG.append(dict(info) | {"began": began, "ended": time.monotonic()})
+    return ["sleep 0.05"] * len(observation.message)
 
 
 def up(observation: Any) -> np.ndarray:

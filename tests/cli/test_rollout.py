@@ -70,20 +70,24 @@ def test_atari(cli: Cli, tmp_path: Path):
     assert {"openenv-grpc", "server", "atari", "protocol_revision", "python", "numpy"} <= set(run["versions"])
 
 
+@pytest.mark.exhaustive
 def test_the_same_seed_gives_the_same_returns(cli: Cli, tmp_path: Path, atari: Server):
-    """On any number of lanes; another seed gives others."""
+    """On any number of lanes, in any number of batches; another seed gives others."""
     found = {}
     for name, arguments in {
         "one": ["--num-envs", "1"],
         "again": ["--num-envs", "1"],
         "three": ["--num-envs", "3"],
+        "lock step": ["--num-envs", "3", "--in-flight", "1"],
+        "three batches": ["--num-envs", "4", "--in-flight", "3"],
         "other": ["--num-envs", "3", "--seed", "50"],
     }.items():
         options = ["-o", "game=breakout", "-o", "obs_type=ram", "--address", atari.address]
         options += ["--episodes", "4", "--max-steps", "200", "--output", str(tmp_path)]
         assert cli("rollout", "atari", *options, *arguments).status == 0
         found[name] = [(row["return"], row["length"]) for row in read(tmp_path)[0]]
-    assert found["one"] == found["again"] == found["three"] != found["other"]
+    other = found.pop("other")
+    assert all(rows == found["one"] != other for rows in found.values())
     assert len(set(found["one"])) > 1
 
 
@@ -117,9 +121,9 @@ def test_episodes_end_by_themselves_and_lanes_go_on(cli: Cli, tmp_path: Path, sh
 
 
 def test_what_a_policy_sees(tmp_path: Path, short: Server):
-    """Rows of the lanes that play, in their order; episodes begin at step 0."""
+    """In lock step: rows of the lanes that play, in their order; episodes begin at step 0."""
     log = tmp_path / "log"
-    arguments = ["--episodes", "5", "--num-envs", "2", "--policy", "tests.cli.policies:say_step"]
+    arguments = ["--episodes", "5", "--num-envs", "2", "--in-flight", "1", "--policy", "tests.cli.policies:say_step"]
     arguments += ["--address", short.address]
     with start("rollout", SHORT, *arguments, extra=[("POLICY_LOG", str(log))]) as process:
         assert process.wait(30) == 0
@@ -185,7 +189,7 @@ def test_bad_input_is_one_sentence(cli: Cli, arguments: list[str], hint: str):
         (["-o", "game=pnog"], "did you mean pong?"),
         (["-o", "frameskip=many"], "options.frameskip: 'many' is no int"),
         (["-o", "game"], "game: write it as name=value"),
-        (["--num-envs", "2", "--policy", "tests.cli.policies:too_few"], "action_id"),
+        (["--num-envs", "4", "--policy", "tests.cli.policies:too_few"], "action_id"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -259,8 +263,10 @@ def test_ctrl_c(tmp_path: Path, number: int):
     assert f"episodes  {len(rows)}: 0 terminated, {len(rows)} truncated" in out
 
 
-def test_ctrl_c_in_a_long_step(tmp_path: Path):
-    arguments = ["--policy", "tests.cli.failing:sleep", "--output", str(tmp_path)]
+@pytest.mark.parametrize("lanes", [pytest.param("1", marks=pytest.mark.exhaustive), "2"])
+def test_ctrl_c_in_a_long_step(tmp_path: Path, lanes: str):
+    """Of the only batch, or of two that are in flight."""
+    arguments = ["--num-envs", lanes, "--policy", "tests.cli.failing:sleep", "--output", str(tmp_path)]
     with start("rollout", SLOW, *arguments) as process:
         assert process.stdout is not None
         process.stdout.readline()

@@ -17,7 +17,7 @@ from tests.helpers.server import Server, running
 STEPS = 250
 
 
-@pytest.fixture(scope="module", params=["unix", "tcp"])
+@pytest.fixture(scope="module", params=["unix", pytest.param("tcp", marks=pytest.mark.exhaustive)])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     with running("atari", tcp=request.param == "tcp") as server:
         yield server

@@ -29,7 +29,7 @@ def batched() -> Iterator[Server]:
 
 
 @pytest.mark.parametrize("transport", [pytest.param("grpc", marks=pytest.mark.exhaustive), "local"])
-@pytest.mark.parametrize("mode", [NEXT, SAME], ids=str)
+@pytest.mark.parametrize("mode", [pytest.param(NEXT, marks=pytest.mark.exhaustive), SAME], ids=str)
 def test_preprocessing_equals_the_vector_environment(atari: Server, mode: AutoresetMode, transport: str):
     theirs = vector_env(OPTIONS, 4, mode)
     with AtariVectorEnv.connect(

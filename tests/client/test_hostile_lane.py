@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from openenv_grpc.client.lane import LocalLane, take_over
+from openenv_grpc.client.handover import take_over
+from openenv_grpc.client.lane import LocalLane
 from openenv_grpc.codec import frame as frames
 from openenv_grpc.errors import MalformedFrame
 from openenv_grpc.session.local import BOUNDS, HANDED_SHARD, REFUSED, SHAREABLE, LocalTerms, read_terms
@@ -28,7 +29,7 @@ from tests.helpers.pair import Pair
 from tests.helpers.processes import descriptors
 
 SLOT = 1 << 20
-TERMS = LocalTerms(b"token", 4, (SLOT,), 0)
+TERMS = LocalTerms(b"token", 4, (SLOT,), 0, (-1,))
 SIZE = 4 * SLOT
 
 
@@ -172,7 +173,7 @@ class Hostile:
         self.memory = mmap.mmap(fd, SIZE)
         read_only = mmap.mmap(fd, SIZE, prot=mmap.PROT_READ)
         os.close(fd)
-        terms = LocalTerms(b"x", 4, (SLOT,), SLOT if joint else 0)
+        terms = LocalTerms(b"x", 4, (SLOT,), SLOT if joint else 0, (-1,))
         self.lane = LocalLane(pair.client, terms, [theirs], [read_only], read_only if joint else None, copy=copy)
 
     def ask(self, call: Any) -> int:

@@ -215,10 +215,12 @@ def test_wrong_calls_send_nothing(slow: Server):
 def test_more_requests_than_may_wait():
     with running(SLOW, in_flight=2) as server, connect_vec(server.address, 4, shards=1, batch_size=2) as vec:
         vec.reset()
-        vec.send(["sleep 0.3", "x"], [0, 1])
-        vec.send(["x"], [2])
+        vec.send(["sleep 0.3"], [0])
         with pytest.raises(ServerFull, match="3 calls would wait"):
-            vec.send(["x"], [3])
+            vec.send(["x", "x", "x"], [1, 2, 3])
+        vec.send(["x"], [1])
+        with pytest.raises(ServerFull, match="2 calls wait for their answers already"):
+            vec.send(["x"], [2])
         assert ids(vec.recv()) == [0, 1]
-        vec.send(["x"], [3])
+        vec.send(["x", "x"], [2, 3])
         assert ids(vec.recv()) == [2, 3]

@@ -15,6 +15,7 @@ from openenv_grpc.client import VectorEnv, VectorEnvClient
 from openenv_grpc.errors import EnvironmentFailed, IllegalVerb, InvalidArgument
 from openenv_grpc.specs import AutoresetMode
 from tests.environments_for_tests.probe import blank
+from tests.helpers import processes
 from tests.helpers.packages import PROBE
 from tests.helpers.same import assert_same
 from tests.helpers.server import Server, running
@@ -249,7 +250,7 @@ def test_wrong_arguments(arm: Server):
         with pytest.raises(InvalidArgument) as caught:
             connect_vec(arm.address, 2, **arguments)  # type: ignore[arg-type]
         assert caught.value.field == field
-    assert not arm.workers  # no session was left open
+    processes.until(lambda: not arm.workers, what="no session is left open")
 
 
 def test_more_requests_than_the_server_lets_wait(arm: Server):

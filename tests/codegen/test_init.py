@@ -52,6 +52,7 @@ def test_files(project: Path) -> None:
         assert "{{" not in (project / path).read_text(), f"{path} has a placeholder left"
 
 
+@pytest.mark.exhaustive
 def test_its_own_tests_pass_at_once(project: Path) -> None:
     command = ["-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "-p", "no:xdist"]
     command += ["-k", "not -unary and not -local"]

@@ -30,7 +30,7 @@ def drive_batch(batch: PreprocessedGames, drive: Drive, steps: int) -> None:
         drive.check(actions, (screen, result.reward, result.terminated, result.truncated, result.info), final)
 
 
-@pytest.mark.parametrize("mode", [NEXT, SAME], ids=str)
+@pytest.mark.parametrize("mode", [pytest.param(NEXT, marks=pytest.mark.exhaustive), SAME], ids=str)
 @pytest.mark.parametrize(
     ("game", "life", "fire"),
     [
@@ -110,7 +110,7 @@ def test_the_first_reset_draws_seeds_that_play_the_same_again():
     assert again.info["seed"].tolist() == seeds
 
 
-@pytest.mark.parametrize("mode", [NEXT, SAME], ids=str)
+@pytest.mark.parametrize("mode", [NEXT, pytest.param(SAME, marks=pytest.mark.exhaustive)], ids=str)
 @pytest.mark.parametrize("shards", [2, *(pytest.param(n, marks=pytest.mark.exhaustive) for n in (1, 4))])
 def test_equal_through_the_shards(mode: AutoresetMode, shards: int):
     """In four shards each lane is one environment and the library resets it; in fewer the C++ steps them together."""
@@ -174,7 +174,6 @@ def test_one_lane_renders_into_the_destination():
 def test_autoreset_off_and_lanes_alone_are_served_lane_by_lane():
     assert AtariEnvironment.batch(4, OFF, {"preprocessing": True}) is None
     assert AtariEnvironment.batch(1, NEXT, {"preprocessing": True}) is None
-    assert AtariEnvironment.batch(4, NEXT, {}) is None
     pair = Pair(AtariEnvironment, lanes=3, mode=OFF, preprocessing=True, game="breakout", terminal_on_life_loss=True)
     pair.reset(seed=1)
     assert pair.step([0, 1], lanes=[0, 2]).lanes.tolist() == [0, 2]

@@ -154,6 +154,12 @@ class AllOrNoneEnvironment(BatchedBareEnvironment):
         return None if autoreset_mode is AutoresetMode.DISABLED else super().batch(lanes, autoreset_mode, options)
 
 
+class AlwaysAllOrNoneEnvironment(BatchedBareEnvironment):
+    """Bare, in a batch that cannot step some of its lanes, in every autoreset mode."""
+
+    kind = AllOrNone
+
+
 class BatchedProbeEnvironment(ProbeEnvironment):
     """Every kind of field, batched."""
 

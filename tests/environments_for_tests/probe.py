@@ -9,7 +9,9 @@ import os
 import random
 import resource
 import signal
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -159,6 +161,14 @@ class ProbeEnvironment(Environment[ProbeAction, ProbeObservation, ProbeState]):
         else:
             time.sleep(0.2)
             os._exit(3)
+
+    def do_thread(self, detail: str, amount: float) -> None:
+        """Start a thread that does nothing for so many seconds."""
+        threading.Thread(target=time.sleep, args=(amount,), daemon=True).start()
+
+    def do_process(self, detail: str, amount: float) -> None:
+        """Start a process that does nothing for so many seconds."""
+        subprocess.Popen(["sleep", str(amount)])
 
     def do_garble(self, detail: str, amount: float) -> None:
         """Write nonsense to every socket that the process has."""

@@ -12,7 +12,7 @@ import openenv_grpc as oe
 from openenv_grpc.errors import ServerFull
 from openenv_grpc.v1 import environment_pb2, session_pb2
 from tests.helpers import processes
-from tests.helpers.packages import BARE
+from tests.helpers.packages import BARE, PROBE
 from tests.helpers.server import Server, running
 from tests.helpers.stream import Stream, Unary, fault, opening
 
@@ -242,3 +242,10 @@ def test_a_unary_request_repeated_after_a_timeout_is_executed_once(server: Serve
         state = unary("GetState", environment_pb2.GetStateRequest(session_id=session_id, seq=3))
         assert state.state.states == [b"\x08\x02\x10\x01"]  # position 1, episode 1
         unary("Close", environment_pb2.CloseRequest(session_id=session_id))
+
+
+def test_shards_are_built_at_the_same_time():
+    with running(PROBE, shards=4) as server:
+        start = time.monotonic()
+        with oe.connect_vec(server.address, 4, shards=4, construct="sleep:0.6"):
+            assert 0.6 <= time.monotonic() - start < 4 * 0.6

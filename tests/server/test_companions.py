@@ -44,6 +44,7 @@ def test_health_of_another_service_is_not_known(channel: Any):
         health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service="other"), timeout=5)
 
 
+@pytest.mark.exhaustive
 def test_health_can_be_watched_until_the_server_drains():
     with running(BARE) as server, grpc.insecure_channel(server.address) as channel:
         watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=SERVICE), timeout=20)

@@ -28,9 +28,10 @@ from openenv_grpc.server.sessions import SessionTable
 from openenv_grpc.server.workers import Workers
 from openenv_grpc.session.calls import OpenRequest
 from openenv_grpc.session.local import HANDED_JOINT, HANDED_SHARD, REFUSED, SLOTS, path_of
-from openenv_grpc.session.packet import PREFIX
+from openenv_grpc.session.packet import PREFIX, WAITING
 from openenv_grpc.specs import Limits
 from openenv_grpc.testing import Face, Peer, Target
+from openenv_grpc.worker.placement import SHORT_STEPS
 from tests.environments_for_tests.probe import blank
 from tests.helpers import processes
 from tests.helpers.packages import BARE, PROBE, ROOT, environ
@@ -313,6 +314,17 @@ def test_descriptors_that_nobody_asked_for_are_dropped(bare: Server, stream: Str
         socket.send_fds(lane.sock, [PREFIX.pack(0, 0, 0, len(frame)) + frame], [0, 1, 2])
         assert lane.sock.recv(1 << 17)
     assert processes.descriptors(worker) == before
+
+
+@pytest.mark.parametrize("core", [0, 4095, 1 << 40, (1 << 64) - 1])
+def test_whatever_core_a_client_claims_to_wait_on(bare: Server, stream: Stream, lane: Lane, core: int):
+    for seq in range(1, 2 * SHORT_STEPS):
+        frame = Request(seq=seq, **({"step": {}} if seq > 1 else {"reset": {}})).SerializeToString()
+        lane.sock.send(PREFIX.pack(WAITING, 0, core, len(frame)) + frame)
+        assert lane.sock.recv(1 << 16)
+    (worker,) = bare.workers
+    assert os.sched_getaffinity(worker) in ({core}, os.sched_getaffinity(0))
+    assert stream.ask(seq=2 * SHORT_STEPS, reset={}).HasField("reset")
 
 
 def test_a_replay_comes_in_the_slot_that_it_asks_for(bare: Server):

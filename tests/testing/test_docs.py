@@ -20,7 +20,7 @@ def test_the_table_of_cases_is_current():
 
 def test_the_examples_of_vectors_run():
     code = "".join(re.findall(r"```python\n(.*?)```", (ROOT / "docs/vector.md").read_text(), re.DOTALL))
-    assert code.count("make_vec") == 3
+    assert code.count("make_vec") == 4
     command = [sys.executable, "-W", "error", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.contestants import TWO
+from benchmarks.contestants import OPENENV
 from benchmarks.emulator import CONDITIONS, reference
 from benchmarks.harness import Question
 
@@ -10,4 +10,4 @@ from benchmarks.harness import Question
 def question() -> Question:
     """Without contestants yet."""
     title = "Atari Breakout, RGB 210×160×3: how close to the emulator?"
-    return Question("atari_breakout", title, CONDITIONS, "breakout", TWO, reference("breakout"))
+    return Question("atari_breakout", title, CONDITIONS, "breakout", OPENENV, reference("breakout"))

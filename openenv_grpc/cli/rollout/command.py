@@ -35,6 +35,7 @@ class Request:
     environment: str
     episodes: int
     lanes: int
+    in_flight: int
     policy: str
     seed: int
     max_steps: int | None
@@ -51,6 +52,7 @@ def rollout(
     ] = None,
     episodes: Annotated[int, typer.Option(min=1, help="Episodes to play.")] = 5,
     num_envs: Annotated[int, typer.Option(min=1, help="Lanes to play them on, side by side.")] = 1,
+    in_flight: Annotated[int, typer.Option(min=1, help="Batches in flight, at most one per lane; 1: lock step.")] = 2,
     policy: Annotated[str, typer.Option(help="random, or module:callable; see above.")] = "random",
     seed: Annotated[int, typer.Option(min=0, help="Seed of episode 0; episode k has this plus k.")] = 0,
     max_steps: Annotated[int | None, typer.Option(min=1, help="Cut every episode short after so many steps.")] = None,
@@ -70,21 +72,30 @@ def rollout(
     reset without one.)
 
     A policy is a callable: policy(observation, info) -> actions, or
-    policy(observation). With M lanes playing, observation has their columns
+    policy(observation). With M lanes in a batch, observation has their columns
     (observation.screen: uint8, shape (M, 210, 160, 3)); info has lane, episode
     and step (int64 arrays of M; step 0 is an episode's first observation) and
     infos (M mappings from the environment). actions is what
     VectorEnvClient.step takes: an array of M, a mapping of columns, or a list
     of M records.
 
+    The lanes form batches, and while the policy acts in one, the environments
+    of the others work. Batches take turns in a fixed order: on the same server
+    the same seed gives a policy the same turns. A batch is whole shards (one
+    per core of the server) if there are enough of them. In lock step every
+    turn has all lanes that play; that is quicker for a policy that takes as
+    long for half of them, and longer than the environments.
+
     Ctrl-C ends it with the summary so far and exit status 130.
 
     Example: openenv-grpc rollout atari --option game=pong --num-envs 4
     """
+    lanes = min(num_envs, episodes)
     request = Request(
         environment,
         episodes,
-        min(num_envs, episodes),
+        lanes,
+        min(in_flight, lanes),
         policy,
         seed,
         max_steps,
@@ -174,7 +185,9 @@ def _play(request: Request, client: Client, options: dict[str, Any], chosen: Pol
     from openenv_grpc.cli.rollout.episodes import Ledger
     from openenv_grpc.cli.rollout.play import play
     from openenv_grpc.cli.rollout.policies import random_policy
+    from openenv_grpc.client import Pipeline
 
+    pipeline = Pipeline(client, request.in_flight)
     seeds = client.server.environment.capabilities.seeds
     ledger = Ledger(request.episodes, request.lanes, request.seed if seeds else None, request.max_steps)
     policy = chosen or random_policy(client, request.seed)
@@ -182,7 +195,7 @@ def _play(request: Request, client: Client, options: dict[str, Any], chosen: Pol
     status = 0
     try:
         with _heeding_ctrl_c() as pressed, progress:
-            for _ in play(client, policy, ledger):
+            for _ in play(pipeline, policy, ledger):
                 if pressed:
                     raise KeyboardInterrupt
                 progress.update()

@@ -1,8 +1,16 @@
-"""The loop of a rollout: a policy's actions in, the ledger's episodes out."""
+"""The loop of a rollout: a policy's actions in, the ledger's episodes out.
+
+The law of this file: batches take turns in a fixed order, whichever of them has answered first. Which episodes count
+is the ledger's business, and depends on no timing either way. But a policy may have a memory, or a generator of its
+own: with a fixed order the same seed gives it the same turns, and so the same rollout. The price is that the policy
+waits for a late batch although another one may have answered.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,46 +18,60 @@ import numpy as np
 from openenv_grpc.cli.rollout.policies import Turn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from openenv_grpc.cli.rollout.episodes import Ledger
     from openenv_grpc.cli.rollout.policies import Policy
-    from openenv_grpc.client import VectorEnvClient
+    from openenv_grpc.client import Pipeline
+    from openenv_grpc.client.pipeline import Fetch
     from openenv_grpc.session.results import VectorResult
 
-    Client = VectorEnvClient[Any, Any, Any]
 
-
-def play(client: Client, policy: Policy, ledger: Ledger) -> Iterator[None]:
-    """Play all episodes of a ledger, on a session with autoreset off; yields after every step.
+def play(pipeline: Pipeline, policy: Policy, ledger: Ledger) -> Iterator[None]:
+    """Play all episodes of a ledger, on a session with autoreset off; yields after every answer.
 
     Raises:
         OpenEnvError: The environment failed, or the policy's actions are wrong.
     """
-    result: VectorResult[Any] | None = _reset(client, ledger, list(ledger.running))
+    players = [_play_batch(pipeline, policy, ledger, list(lanes)) for lanes in pipeline.batches]
+    under_way = deque([(player, next(player)) for player in players])
+    while under_way:
+        player, fetch = under_way.popleft()
+        result = fetch()
+        with contextlib.suppress(StopIteration):  # its lanes have played their share
+            under_way.append((player, player.send(result)))
+        yield
+
+
+def _play_batch(
+    pipeline: Pipeline, policy: Policy, ledger: Ledger, lanes: list[int]
+) -> Generator[Fetch, VectorResult[Any], None]:
+    """Play the episodes of one batch's lanes: yields each request that it has sent, and is sent the result."""
+    result: VectorResult[Any] | None = yield _reset(pipeline, ledger, lanes)
     while result is not None:
-        lanes = list(ledger.running)
+        lanes = result.lanes.tolist()
         actions = policy(_turn(result, ledger))
-        result = client.step(actions, lanes=None if len(lanes) == client.num_envs else lanes)
+        result = yield pipeline.step(actions, lanes)
         outcome = result.reward.tolist(), result.terminated.tolist(), result.truncated.tolist()
         ended = ledger.record(lanes, *outcome)
-        yield
         if ended:
-            result = _renew(client, ledger, result, ended)
+            result = yield from _renew(pipeline, ledger, result, ended)
 
 
-def _reset(client: Client, ledger: Ledger, lanes: list[int]) -> VectorResult[Any]:
-    seeds = [ledger.running[lane].seed for lane in lanes]
-    return client.reset(seed=None if None in seeds else seeds, lanes=lanes)
+def _reset(pipeline: Pipeline, ledger: Ledger, lanes: list[int]) -> Fetch:
+    seeds = [seed for lane in lanes if (seed := ledger.running[lane].seed) is not None]
+    return pipeline.reset(lanes, seed=seeds or None)
 
 
-def _renew(client: Client, ledger: Ledger, result: VectorResult[Any], ended: list[int]) -> VectorResult[Any] | None:
+def _renew(
+    pipeline: Pipeline, ledger: Ledger, result: VectorResult[Any], ended: list[int]
+) -> Generator[Fetch, VectorResult[Any], VectorResult[Any] | None]:
     """Begin the next episodes of lanes whose episodes have ended, and drop the lanes that have none; None if all do."""
     again = [lane for lane in ended if lane in ledger.running]
     kept = [row for row, lane in enumerate(result.lanes.tolist()) if lane not in ended]
-    fresh = _reset(client, ledger, again) if again else None
-    if fresh is None:
+    if not again:
         return _take(result, kept) if kept else None
+    fresh = yield _reset(pipeline, ledger, again)
     return _merge(_take(result, kept), fresh) if kept else fresh
 
 
@@ -85,7 +107,7 @@ def _merge(one: VectorResult[Any], two: VectorResult[Any]) -> VectorResult[Any]:
 
 
 def _turn(result: VectorResult[Any], ledger: Ledger) -> Turn:
-    episodes = list(ledger.running.values())
+    episodes = [ledger.running[lane] for lane in result.lanes.tolist()]
     return Turn(
         observation=result.observation,
         lanes=result.lanes,

@@ -33,7 +33,7 @@ WORDS = ("the", "a", "red", "old", "cat", "dog", "bird", "tree", "house", "sees"
 
 @dataclass(frozen=True)
 class Turn:
-    """What a policy sees: one row per lane that plays.
+    """What a policy sees: one row per lane of a batch that plays.
 
     Attributes:
         observation: Columns of the observation, M rows, read-only.
@@ -77,19 +77,21 @@ class RandomPolicy:
             raise InvalidArgument(msg, field="policy")
         self._samplers = {field.attr: _sampler(field, schema, specs.get(field.name)) for field in single}
         self._seed = seed
-        self._generators: dict[int, np.random.Generator] = {}
+        self._generators: dict[int, tuple[int, np.random.Generator]] = {}
 
     def __call__(self, turn: Turn) -> dict[str, list[Any]]:
         """One action per lane, as columns."""
-        generators = [self._generator(episode) for episode in turn.episodes.tolist()]
-        if len(self._generators) > 2 * len(generators):
-            self._generators = {episode: self._generators[episode] for episode in turn.episodes.tolist()}
+        pairs = zip(turn.lanes.tolist(), turn.episodes.tolist(), strict=True)
+        generators = [self._generator(lane, episode) for lane, episode in pairs]
         return {name: [sample(generator) for generator in generators] for name, sample in self._samplers.items()}
 
-    def _generator(self, episode: int) -> np.random.Generator:
-        if episode not in self._generators:
-            self._generators[episode] = np.random.default_rng((self._seed, episode))
-        return self._generators[episode]
+    def _generator(self, lane: int, episode: int) -> np.random.Generator:
+        """The episode's generator. A lane plays one episode after the other: its last one's is forgotten."""
+        played, generator = self._generators.get(lane, (None, None))
+        if generator is None or played != episode:
+            generator = np.random.default_rng((self._seed, episode))
+            self._generators[lane] = episode, generator
+        return generator
 
 
 def _sampler(field: Field, schema: Schema, spec: ArraySpec | None) -> Sampler:

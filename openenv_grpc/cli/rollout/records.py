@@ -70,6 +70,7 @@ def describe(ledger: Ledger, run: Run) -> dict[str, Any]:
         "episodes": request.episodes,
         "episodes_finished": len(finished),
         "num_envs": request.lanes,
+        "in_flight": request.in_flight,
         "max_steps": request.max_steps,
         "interrupted": run.interrupted,
         "return": None if returns is None else _plain(asdict(returns)),
@@ -102,7 +103,9 @@ def facts(ledger: Ledger, run: Run, paths: list[Path]) -> dict[str, str]:
     options = ", ".join(f"{name}={value}" for name, value in run.options.items())
     finished = ledger.finished
     terminated = sum(episode.terminated for episode in finished)
-    pace = f"{rate:,.0f} steps/s on {request.lanes} lane{'s' if request.lanes > 1 else ''}, resets included"
+    lanes = f"{request.lanes} lane{'s' if request.lanes > 1 else ''}"
+    flight = f", {request.in_flight} batches in flight" if request.in_flight > 1 else ""
+    pace = f"{rate:,.0f} steps/s on {lanes}{flight}, resets included"
     found = {
         "environment": f"{server.environment.name} {server.environment.version} {options}".strip(),
         "policy": f"{request.policy}, seed {request.seed}",

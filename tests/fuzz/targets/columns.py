@@ -15,7 +15,7 @@ from openenv_grpc.codec import frame as frames
 from openenv_grpc.codec.arrays import DTYPES
 from openenv_grpc.codec.columns import ColumnLayout, TransitionLayout
 from openenv_grpc.codec.records import RecordSet
-from openenv_grpc.codec.rows import RowLayout
+from openenv_grpc.codec.rows import NumberColumns, RowLayout
 from openenv_grpc.errors import InvalidArgument, OpenEnvError
 from openenv_grpc.session.actions import ActionReader, ActionWriter
 from openenv_grpc.specs import ArraySpec
@@ -46,6 +46,7 @@ def one_input(data: bytes) -> None:
     payload = _round_trip(layout, columns, rows, 64 * source.below(3))
     if rows == 1:
         _one_row(layout, columns, payload)
+    _few_rows(layout, columns, payload, rows)
     _spoilt(source, layout, spoil(source, payload), rows)
 
 
@@ -81,12 +82,20 @@ def _one_row(layout: ColumnLayout, columns: dict[str, Any], payload: bytes) -> N
     row = RowLayout(layout)
     if not row.plain:
         return
-    numbers = row.unpack(payload, 0, check=True)
+    numbers = row.unpack(payload, 0)
     if numbers is not None:
         assert same(numbers, [columns[name].item() for name in row.numbers]), (numbers, columns)
         packed = row.pack(numbers)
-        assert row.arrays or packed == payload
+        assert row.arrays or packed in (payload, None)
     assert same(row.views(payload, 0), {name: columns[name][0] for name, *_ in row.arrays})
+
+
+def _few_rows(layout: ColumnLayout, columns: dict[str, Any], payload: bytes, rows: int) -> None:
+    """The quick way of numbers alone says the same as numpy, or nothing."""
+    numbers = NumberColumns(layout)
+    found = numbers.unpack(payload, 0, len(payload), rows) if numbers.plain else None
+    if found is not None:
+        assert same(found, [columns[name].tolist() for name in layout.specs]), (found, columns)
 
 
 def _spoilt(source: Source, layout: ColumnLayout, payload: bytes, rows: int) -> None:

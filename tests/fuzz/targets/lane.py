@@ -51,7 +51,8 @@ class Worker:
             end.setblocking(False)
         joint = pair.shards[0].core.writer.joint
         sizes = tuple(shard.memory.slot_bytes for shard in pair.shards)
-        terms = LocalTerms(b"x", 2, sizes, 0 if joint is None else joint.slot_bytes)  # the shards' memories have two
+        joint_bytes = 0 if joint is None else joint.slot_bytes
+        terms = LocalTerms(b"x", 2, sizes, joint_bytes, (-1,) * len(sizes))  # the shards' memories have two slots
         memories, shared = [shard.memory.map for shard in pair.shards], None if joint is None else joint.map
         self.lane = LocalLane(pair.client, terms, [theirs for _, theirs in ends], memories, shared, copy=copy)
         self.assemblers = [Assembler(1 << 20) for _ in ends]

@@ -1,0 +1,72 @@
+"""On which core a worker runs: beside a client that does nothing but wait for it, else wherever the kernel likes.
+
+A client in lock step and its worker never run at the same time. The kernel wakes each of them on a core that is idle,
+which takes far longer than a short step; on one core they only take turns. The client says on which core it waits, and
+now and then it does not: then the kernel may choose anew.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from openenv_grpc.scheduling import LONGEST_S
+
+SHORT_STEPS = 8
+"""So many steps in a row must have been short."""
+
+
+class Placement:
+    """Where this process's only thread runs.
+
+    Args:
+        fixed: The worker keeps to a core of its own: it follows nobody.
+    """
+
+    def __init__(self, *, fixed: bool) -> None:
+        """Stay where the process was put."""
+        self._all = os.sched_getaffinity(0)
+        self._follows = len(self._all) > 1 and not fixed
+        self._core = -1
+        self._short = 0
+
+    def note(self, seconds: float) -> None:
+        """Say how long a request took."""
+        self._short = self._short + 1 if seconds < LONGEST_S else 0
+
+    def follow(self, core: int) -> None:
+        """Run on that core, or with -1 on any, for the request that has come.
+
+        What an environment starts, threads and processes, inherits the core that it is started on. So nobody is
+        followed where there is anything of that kind, and what has inherited a core gets all of them back.
+        """
+        if core >= 0 and (self._short < SHORT_STEPS or not self._follows or core not in self._all):
+            core = -1
+        if core == self._core:
+            return
+        try:
+            if core >= 0 and _others():
+                self._follows, core = False, -1
+            os.sched_setaffinity(0, self._all if core < 0 else {core})
+            before, self._core = self._core, core
+            if before >= 0:
+                self._release(before)
+        except OSError:  # the machine's owner has taken cores away meanwhile, or hides processes
+            self._follows = False
+
+    def _release(self, core: int) -> None:
+        for each in _others():
+            self._follows = False
+            try:
+                if os.sched_getaffinity(each) == {core}:
+                    os.sched_setaffinity(each, self._all)
+            except ProcessLookupError:
+                continue
+
+
+def _others() -> list[int]:
+    """Threads of this process but its first, and its children."""
+    tasks = os.listdir("/proc/self/task")
+    children = [Path(f"/proc/self/task/{task}/children").read_text().split() for task in tasks]
+    found = {*map(int, tasks), *(int(child) for each in children for child in each)}
+    return sorted(found - {os.getpid()})
