@@ -23,7 +23,7 @@ from openenv_grpc.session.packet import JOINT, RECV_SIZE, WAITING, Assembler, Pa
 
 if TYPE_CHECKING:
     import mmap
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -39,21 +39,26 @@ class _Slots:
 
     Attributes:
         flying: Slots of requests that wait for their answers, the oldest first.
-        seen: By slot, weak references to the memory that results are views of.
+        seen: By slot, where it was written, weak references to the memory that results are views of.
         last: The slot that was answered last.
     """
 
     def __init__(self, count: int) -> None:
+        self.count = count
         self.flying: deque[int] = deque()
-        self.seen: list[list[weakref.ref[NDArray[Any]]]] = [[] for _ in range(count)]
+        self.seen: dict[int, list[weakref.ref[NDArray[Any]]]] = {}
         self.last = -1
 
     def is_looked_at(self, slot: int) -> bool:
-        seen = self.seen[slot]
-        return bool(seen) and any(base() is not None for base in seen)
+        for base in self.seen.get(slot, ()):
+            if base() is not None:
+                return True
+        return False
 
-    def looked_at(self) -> int:
-        return sum(self.is_looked_at(slot) for slot in range(len(self.seen)) if slot not in self.flying)
+    def is_crowded(self) -> bool:
+        """Whether nearly all slots are looked at."""
+        most = self.count - 3
+        return len(self.seen) > most and sum(map(self.is_looked_at, self.seen)) > most
 
 
 class LocalLane:
@@ -126,9 +131,9 @@ class LocalLane:
         """
         with self._lock:
             self._begin("a request was being sent")
-            self._submit(shards, requests, core)
+            flushed = self._submit(shards, requests, core)
             self._half_done = ""
-            if not self.is_flushed:
+            if not flushed:
                 os.eventfd_write(self.wake_fd, 1)
 
     def _begin(self, what: str) -> None:
@@ -138,21 +143,23 @@ class LocalLane:
             raise SessionLost(msg)
         self._half_done = what
 
-    def _submit(self, shards: Sequence[int], requests: Sequence[bytes], core: int) -> None:
-        slot = self._free_slot(shards)
-        for shard, request in self._in_order(list(zip(shards, requests, strict=True))):
+    def _submit(self, shards: Sequence[int], requests: Sequence[bytes], core: int) -> bool:
+        """Whether the sockets have taken all of it."""
+        slot, flushed = self._free_slot(shards), True
+        pairs = zip(shards, requests, strict=True)
+        for shard, request in self._in_order(pairs) if len(shards) > 1 else pairs:
             if slot is None or self._queued[shard]:
                 self._queued[shard].append(request)
                 self._advance(shard)
+                flushed &= not self.unsent[shard]
             else:
-                self._send(shard, slot, request, core)
+                flushed &= self._send(shard, slot, request, core)
+        return flushed
 
-    def _in_order(self, frames: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    def _in_order(self, pairs: Iterable[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
         """Our own core's worker last: it may take the core at once, and those after it would be sent a step later."""
-        if len(frames) > 1:
-            here, cores = current_core(), self._terms.cores
-            frames.sort(key=lambda pair: cores[pair[0]] == here)
-        return frames
+        here, cores = current_core(), self._terms.cores
+        return sorted(pairs, key=lambda pair: cores[pair[0]] == here)
 
     def _free_slot(self, shards: Sequence[int]) -> int | None:
         """The first slot that is free in all these shards: in lock step always the same one or two, warm in caches."""
@@ -177,10 +184,10 @@ class LocalLane:
                 return
             self._send(shard, slot, self._queued[shard].popleft())
 
-    def _send(self, shard: int, slot: int, request: bytes, core: int = -1) -> None:
+    def _send(self, shard: int, slot: int, request: bytes, core: int = -1) -> bool:
         self._slots[shard].flying.append(slot)
         self.unsent[shard].extend(messages(Packet(0 if core < 0 else WAITING, slot, max(core, 0), request)))
-        self._flush(shard)
+        return self._flush(shard)
 
     def flush(self, shard: int) -> bool:
         """Write what the socket takes; whether that was all.
@@ -205,11 +212,6 @@ class LocalLane:
         except OSError:  # the worker is gone; whoever reads will hear of it
             unsent.clear()
         return True
-
-    @property
-    def is_flushed(self) -> bool:
-        """Whether the sockets have taken everything."""
-        return not any(self.unsent)
 
     # -- receiving ------------------------------------------------------------------------------------------------
 
@@ -272,16 +274,15 @@ class LocalLane:
             raise MalformedFrame(msg, field="local_lane")
         while slots.flying.popleft() != packet.slot:
             pass
-        slots.seen[packet.slot] = []
+        slots.seen.pop(packet.slot, None)
         slots.last = packet.slot
 
     def _read(self, shard: int, packet: Packet) -> bytes | frames.Apart:
         slot, size = packet.slot, packet.payload
         joint = self._joint_of(shard, slot) if packet.flags & JOINT else None
         slots = self._slots[shard]
-        crowded = self._copy and slots.looked_at() > self._terms.slots - 3
         step = self._terms.slot_bytes[shard]
-        if crowded or (size < COPY_BELOW and joint is None):
+        if (size < COPY_BELOW and joint is None) or (self._copy and slots.is_crowded()):
             return self._copied(packet, self._memories[shard], slot * step, joint)
         memory = np.ndarray((step,), np.uint8, self._memories[shard], slot * step)
         if self._copy:
@@ -320,7 +321,7 @@ class LocalLane:
 
     def pin(self) -> None:
         """Keep everything that is looked at as it is, for ever."""
-        refs = {id(ref): ref for slots in self._slots for seen in slots.seen for ref in seen}
+        refs = {id(ref): ref for slots in self._slots for seen in list(slots.seen.values()) for ref in seen}
         self._pinned += [base for ref in refs.values() if (base := ref()) is not None]
 
     def shut(self) -> None:

@@ -86,9 +86,20 @@ class LocalCarrier:
             SessionLost: The session has ended.
             MalformedFrame: The worker breaks the protocol.
         """
-        found = self._receive() if self._core < 0 else self._receive_here(self._core)
+        if self._core < 0:
+            return self._receive()
+        found = self._receive_now() or self._receive_here(self._core)
         self._took_s = time.monotonic() - self._sent_at
         return found
+
+    def _receive_now(self) -> bytes | Apart | None:
+        """What the only worker has answered already: on our core, it may have run before `send` came back."""
+        if self._over or self._ready or self._lane.unsent[0]:
+            return None
+        try:
+            return self._lane.receive(0)
+        except EOFError:
+            return None  # which `_receive` sees as well
 
     def _receive_here(self, core: int) -> bytes | Apart:
         """The same, this thread on that core until then, if the kernel lets it.

@@ -198,7 +198,7 @@ def _plain_columns(keys: Iterable[str], infos: Sequence[Mapping[str, Any] | None
 
     Sealed infos of the kind that an environment tells with every step come here.
     """
-    found: list[dict[str, Any]] = []
+    found: list[tuple[str, str, list[Any]]] = []
     for key in keys:
         try:
             column = [info[key] for info in infos]  # type: ignore[index]
@@ -208,10 +208,14 @@ def _plain_columns(keys: Iterable[str], infos: Sequence[Mapping[str, Any] | None
         name, _ = _LISTS.get(kinds.pop(), ("", None))
         if kinds or not name or key not in _SEALED:
             return False
-        found.append({"key": key, name: column})
+        found.append((key, name, column))
     try:
-        columns.extend([value_pb2.InfoColumn(**each) for each in found])
+        for key, name, column in found:
+            target = columns.add()
+            target.key = key
+            getattr(target, name).extend(column)
     except ValueError:  # an integer of more than 64 bits
+        del columns[:]
         return False
     return True
 
@@ -265,8 +269,11 @@ def read_info(columns: Any, rows: int) -> list[dict[str, Any]]:
     """
     infos: list[dict[str, Any]] = [{} for _ in range(rows)]
     for column in columns if rows else ():
-        key, present = column.key, column.present
-        plain = column.integers or column.numbers or column.booleans
+        key, present, plain = column.key, column.present, column.integers
+        if len(plain) == rows == 1 and not present:  # what nearly all are
+            infos[0][key] = plain[0]
+            continue
+        plain = plain or column.numbers or column.booleans
         found = plain or list(map(from_message, column.values))
         if len(found) != rows or len(present) not in (0, rows):
             msg = f"{len(found)} values for {rows} rows"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from openenv_grpc.codec.records import RecordSet
 
 
-@dataclass
+@dataclass(slots=True)
 class Call:
     """One verb on its way: the frames to send, and what has come back.
 

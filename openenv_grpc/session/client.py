@@ -100,7 +100,7 @@ class ClientCore:
         self._vector = vector
         self._reader = TransitionReader(records, self.spec.observation, request.fields)
         self._writer = ActionWriter(records, self.spec.action)
-        self._steps: dict[tuple[int, ...], bytes] = {}
+        self._steps: dict[tuple[int, ...], tuple[bytes, bytes]] = {}
         self._seqs = [0] * len(self.shards)
         self._states = [LaneState.FRESH] * request.lanes
         self._pending: dict[tuple[int, int], tuple[Call, int]] = {}
@@ -261,11 +261,10 @@ class ClientCore:
         if timeout_s is not None and not timeout_s > 0:
             msg = f"{timeout_s} is no time to wait"
             raise InvalidArgument(msg, field="timeout_s")
-        budget = min(timeout_s or self.limits.step_time_s, self.limits.step_time_s)
-        call = Call(verb, [], budget, finish)
+        most_s, limit = self.limits.step_time_s, self.limits.in_flight
+        call = Call(verb, [], min(timeout_s or most_s, most_s), finish, [], [])
         timeout_ms = 0 if timeout_s is None else max(int(timeout_s * 1000), 1)
         at, keys = 0, []
-        limit = self.limits.in_flight
         waiting = Counter(shard for shard, _ in self._pending) if len(self._pending) >= limit else {}
         for shard, part in self._parts(chosen):
             seq = self._seqs[shard] + 1
@@ -300,10 +299,13 @@ class ClientCore:
         key = (*lanes, chunk)
         kept = self._steps.get(key)
         if kept is None:
-            kept = session_pb2.Step(lanes=lanes, chunk=chunk).SerializeToString()
+            fields = session_pb2.Step(lanes=lanes, chunk=chunk).SerializeToString()
+            kept = fields, b"\x42" + varint(len(fields)) + fields
             if len(self._steps) < MAX_STEPS:
                 self._steps[key] = kept
-        step = b"".join((kept, *(part for action in actions for part in (b"\x1a", varint(len(action)), action))))
+        if not actions:
+            return kept[1]
+        step = b"".join((kept[0], *(part for action in actions for part in (b"\x1a", varint(len(action)), action))))
         return b"\x42" + varint(len(step)) + step
 
     def _choose(self, verb: str, lanes: Sequence[int] | None) -> Sequence[int]:

@@ -8,10 +8,7 @@ socket message has a size limit, so a long frame continues in further messages w
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import NamedTuple
 
 PREFIX = struct.Struct("<IIQQ")
 FRAGMENT = 1 << 16
@@ -45,13 +42,14 @@ class Packet(NamedTuple):
     frame: bytes
 
 
-def messages(packet: Packet) -> Iterator[bytes]:
+def messages(packet: Packet) -> list[bytes]:
     """The socket messages of a packet, in order."""
-    frame = packet.frame
-    prefix = PREFIX.pack(packet.flags, packet.slot, packet.payload, len(frame))
-    yield prefix + frame[:FRAGMENT]
-    for start in range(FRAGMENT, len(frame), FRAGMENT):
-        yield frame[start : start + FRAGMENT]
+    flags, slot, payload, frame = packet
+    prefix = PREFIX.pack(flags, slot, payload, len(frame))
+    if len(frame) <= FRAGMENT:
+        return [prefix + frame]
+    rest = [frame[start : start + FRAGMENT] for start in range(FRAGMENT, len(frame), FRAGMENT)]
+    return [prefix + frame[:FRAGMENT], *rest]
 
 
 class Assembler:

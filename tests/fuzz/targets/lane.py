@@ -146,5 +146,5 @@ def _lies(source: Source, packet: Packet | None) -> list[bytes]:
         packet = packet._replace(flags=source.below(16))
     elif kind == 4:
         packet = packet._replace(frame=spoil(source, packet.frame))
-    whole = list(messages(packet))
+    whole = messages(packet)
     return whole * (1 + source.below(2)) if kind == 5 else [spoil(source, m) if source.flag(8) else m for m in whole]
