@@ -50,10 +50,7 @@ class _Slots:
         self.last = -1
 
     def is_looked_at(self, slot: int) -> bool:
-        for base in self.seen.get(slot, ()):
-            if base() is not None:
-                return True
-        return False
+        return any(base() is not None for base in self.seen.get(slot, ()))
 
     def is_crowded(self) -> bool:
         """Whether nearly all slots are looked at."""

@@ -86,9 +86,7 @@ class LocalCarrier:
             SessionLost: The session has ended.
             MalformedFrame: The worker breaks the protocol.
         """
-        if self._core < 0:
-            return self._receive()
-        found = self._receive_now() or self._receive_here(self._core)
+        found = self._receive() if self._core < 0 else self._receive_now() or self._receive_here(self._core)
         self._took_s = time.monotonic() - self._sent_at
         return found
 

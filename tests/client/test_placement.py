@@ -54,13 +54,11 @@ def cores(env: Any) -> set[int]:
 def together(env: Probe) -> Probe:
     """A client whose worker is beside it."""
     env.pid = env.state().pid  # type: ignore[attr-defined]
-
-    def is_beside() -> bool:  # on a busy machine a step may be long
+    for _ in range(20 * SHORT_STEPS):  # on a busy machine a step may be long
         env.step(act())
-        return len(cores(env)) == 1
-
-    processes.until(is_beside, 20, "short steps in a row")
-    return env
+        if len(cores(env)) == 1:
+            return env
+    raise AssertionError(cores(env))
 
 
 def test_in_lock_step_the_worker_is_beside_the_client(together: Probe):
