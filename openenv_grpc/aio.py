@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from openenv_grpc.client import AsyncEnvClient, AsyncVectorEnvClient
-from openenv_grpc.providers.base import EnvironmentSource, Lease, find_provider
+from openenv_grpc.providers.base import EnvironmentSource, find_provider
+from openenv_grpc.providers.running import START_TIMEOUT_S, start_async
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
@@ -53,13 +53,15 @@ def connect_vec(address: str, num_envs: int = 1, **kwargs: Any) -> Opening[Async
     return Opening(lambda: AsyncVectorEnvClient[Any, Any, Any].connect(address, num_envs, **kwargs))
 
 
-def make(environment: str, *, provider: str = "local", timeout_s: float = 60.0, **kwargs: Any) -> Opening[AsyncEnv]:
+def make(
+    environment: str, *, provider: str = "local", timeout_s: float = START_TIMEOUT_S, **kwargs: Any
+) -> Opening[AsyncEnv]:
     """Start an environment and open a session of one lane on it; see `openenv_grpc.make`."""
     return Opening(lambda: _start(environment, provider, timeout_s, lambda address: connect(address, **kwargs)))
 
 
 def make_vec(
-    environment: str, num_envs: int = 1, *, provider: str = "local", timeout_s: float = 60.0, **kwargs: Any
+    environment: str, num_envs: int = 1, *, provider: str = "local", timeout_s: float = START_TIMEOUT_S, **kwargs: Any
 ) -> Opening[AsyncVectorEnv]:
     """Start an environment and open a session of `num_envs` lanes on it; see `openenv_grpc.make_vec`."""
     return Opening(
@@ -67,30 +69,10 @@ def make_vec(
     )
 
 
-async def _create(provider: str, source: EnvironmentSource) -> Lease:
-    """A lease. Starting one cannot be cancelled: one that nobody waits for any more is ended as soon as it is there."""
-    made: list[Lease] = []
-    unwanted = threading.Event()
-
-    def create() -> Lease:
-        made.append(find_provider(provider).create(source))
-        if unwanted.is_set():
-            made[0].destroy()
-        return made[0]
-
-    try:
-        return await asyncio.to_thread(create)
-    except asyncio.CancelledError:
-        unwanted.set()
-        if made:
-            await asyncio.to_thread(made[0].destroy)
-        raise
-
-
 async def _start(
     environment: str, provider: str, timeout_s: float, open_client: Callable[[str], Opening[ClientT]]
 ) -> ClientT:
-    lease = await _create(provider, EnvironmentSource(environment, timeout_s))
+    lease = await start_async(find_provider(provider), EnvironmentSource(environment), timeout_s)
     try:
         client = await open_client(lease.address)
     except BaseException:

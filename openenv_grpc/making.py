@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from openenv_grpc.client import EnvClient, VectorEnv
 from openenv_grpc.providers.base import EnvironmentSource, find_provider
+from openenv_grpc.providers.running import START_TIMEOUT_S, start
 from openenv_grpc.specs import AutoresetMode
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ ClientT = TypeVar("ClientT", bound="EnvClient[Any, Any, Any] | VectorEnv")
 
 
 def make(
-    environment: str, *, provider: str = "local", timeout_s: float = 60.0, **kwargs: Any
+    environment: str, *, provider: str = "local", timeout_s: float = START_TIMEOUT_S, **kwargs: Any
 ) -> EnvClient[Any, Any, Any]:
     """Start an environment and open a session of one lane on it; both end when the client is closed.
 
@@ -39,7 +40,7 @@ def make_vec(
     num_envs: int = 1,
     *,
     provider: str = "local",
-    timeout_s: float = 60.0,
+    timeout_s: float = START_TIMEOUT_S,
     batch_size: int | None = None,
     autoreset_mode: AutoresetMode | str | Enum = AutoresetMode.NEXT_STEP,
     copy: bool = True,
@@ -89,7 +90,7 @@ def connect_vec(
 
 
 def _start(environment: str, provider: str, timeout_s: float, connect: Callable[[str], ClientT]) -> ClientT:
-    lease = find_provider(provider).create(EnvironmentSource(environment, timeout_s))
+    lease = start(find_provider(provider), EnvironmentSource(environment), timeout_s)
     try:
         client = connect(lease.address)
     except BaseException:

@@ -196,6 +196,29 @@ class EnvironmentSpec:
 
 
 @dataclass(frozen=True)
+class Isolation:
+    """What stands between a server and its host. A limit of 0 is none.
+
+    Attributes:
+        profile: `process` (a process of the host's user: no wall), or the name of a container's profile.
+        runtime: What runs the container: `runc`, `runsc` (gVisor), …; "" for none.
+        memory_bytes: Memory of all its processes together, swap included.
+        cpus: Cores' worth of processor time.
+        pids: Processes and threads at the same time.
+        read_only: Whether its root file system cannot be written to.
+        network: `none`, `bridge` (a network of the engine's), or `host`.
+    """
+
+    profile: str
+    runtime: str = ""
+    memory_bytes: int = 0
+    cpus: float = 0.0
+    pids: int = 0
+    read_only: bool = False
+    network: str = "host"
+
+
+@dataclass(frozen=True)
 class ServerSpec:
     """The answer to Describe."""
 

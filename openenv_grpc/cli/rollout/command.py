@@ -147,12 +147,13 @@ def _open(request: Request) -> Iterator[tuple[Client, dict[str, Any]]]:
     """A session on the server that runs, or on one of our own; the options it was opened with."""
     from openenv_grpc.client import VectorEnvClient
     from openenv_grpc.providers.base import EnvironmentSource, find_provider
+    from openenv_grpc.providers.running import start
     from openenv_grpc.specs import AutoresetMode
 
     with contextlib.ExitStack() as stack:
         address = request.address
         if address is None:
-            lease = find_provider(request.provider).create(EnvironmentSource(request.environment))
+            lease = start(find_provider(request.provider), EnvironmentSource(request.environment))
             stack.callback(lease.destroy)
             address = lease.address
         options = _read_options(request, address)
