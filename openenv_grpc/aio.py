@@ -78,5 +78,6 @@ async def _start(
     except BaseException:
         await asyncio.to_thread(lease.destroy)
         raise
+    client.set_isolation(lease.isolation)
     client.add_cleanup(lambda: asyncio.to_thread(lease.destroy))
     return client

@@ -96,5 +96,6 @@ def _start(environment: str, provider: str, timeout_s: float, connect: Callable[
     except BaseException:
         lease.destroy()
         raise
+    client.set_isolation(lease.isolation)
     client.add_cleanup(lease.destroy)
     return client

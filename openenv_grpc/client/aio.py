@@ -20,7 +20,7 @@ from openenv_grpc.errors import OpenEnvError, SessionClosed, SessionLost
 from openenv_grpc.session.actions import chunk_length
 from openenv_grpc.session.calls import Call, OpenRequest
 from openenv_grpc.session.client import ClientCore
-from openenv_grpc.specs import AutoresetMode, ServerSpec
+from openenv_grpc.specs import AutoresetMode, Isolation, ServerSpec
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -167,6 +167,15 @@ class _AsyncSession:
     def spec(self) -> Any:
         """The session's columns (`openenv_grpc.specs.SessionSpec`)."""
         return self._core.spec
+
+    @property
+    def isolation(self) -> Isolation | None:
+        """What holds the server: as its provider has set it up, else as the server says itself; None if nobody says."""
+        return self.server.isolation
+
+    def set_isolation(self, isolation: Isolation | None) -> None:
+        """Go by this, whatever the server says of itself."""
+        self.server = dataclasses.replace(self.server, isolation=isolation)
 
     def add_cleanup(self, callback: Callable[[], Awaitable[None]]) -> None:
         """Call this when the client is closed."""
