@@ -15,9 +15,10 @@ from openenv_grpc.errors import InvalidArgument
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from openenv_grpc.providers.profiles import Profile
     from openenv_grpc.specs import Isolation
 
-NAMES = ("local",)
+NAMES = ("local", "docker")
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,15 @@ class EnvironmentSource:
         environment: Name of an installed environment, or `module:Class`.
         limits: Limits of the server, by their names in `openenv_grpc.specs.Limits`; those not named are its own.
         labels: What `Provider.list` finds it by, such as the name of a run.
+        image: The image to run, for providers that run images; by default that of the environment's name.
+        profile: How to hold it: a profile, or the name of one; None is what the provider does by itself.
     """
 
     environment: str
     limits: Mapping[str, float] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    image: str | None = None
+    profile: str | Profile | None = None
 
 
 @dataclass(frozen=True)
@@ -142,6 +147,10 @@ _found: dict[str, Provider] = {}
 
 
 def _make(name: str) -> Provider:
+    if name == "docker":
+        from openenv_grpc.providers.docker import DockerProvider
+
+        return DockerProvider()
     from openenv_grpc.providers.local import LocalProvider
 
     return LocalProvider()

@@ -18,7 +18,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from openenv_grpc.errors import EnvironmentFailed, OpenEnvError, ServerUnavailable
+from openenv_grpc.errors import EnvironmentFailed, OpenEnvError, ServerUnavailable, Unsupported
 from openenv_grpc.providers.base import EnvironmentSource, Lease, LeaseState, LeaseStatus, has_labels
 from openenv_grpc.providers.lifeline import failure_of, harmless, log_tail, read_line
 from openenv_grpc.specs import Isolation
@@ -70,7 +70,11 @@ class LocalProvider:
             InvalidArgument: There is no such environment.
             EnvironmentFailed: It says that its environment cannot be built.
             ServerUnavailable: It did not start; the message has the end of its log.
+            Unsupported: It is to run an image, or under a profile.
         """
+        if source.image is not None or source.profile is not None:
+            msg = "the local provider starts plain processes; images and profiles need provider='docker'"
+            raise Unsupported(msg, field="provider")
         server = self._launch(source)
         self._servers[server.lease.id] = server
         try:
