@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from openenv_grpc.client import AsyncEnvClient, AsyncVectorEnvClient
+from openenv_grpc.client.channel import START_TIMEOUT_S
 from openenv_grpc.providers.base import EnvironmentSource, find_provider
-from openenv_grpc.providers.running import START_TIMEOUT_S, start_async
+from openenv_grpc.providers.running import start_client_async
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
+
+    from openenv_grpc.providers.base import Provider
+    from openenv_grpc.providers.profiles import Profile
 
 ClientT = TypeVar("ClientT", bound="AsyncEnvClient[Any, Any, Any] | AsyncVectorEnvClient[Any, Any, Any]")
 AsyncEnv = AsyncEnvClient[Any, Any, Any]
@@ -54,30 +57,35 @@ def connect_vec(address: str, num_envs: int = 1, **kwargs: Any) -> Opening[Async
 
 
 def make(
-    environment: str, *, provider: str = "local", timeout_s: float = START_TIMEOUT_S, **kwargs: Any
+    environment: str,
+    *,
+    provider: str | Provider = "local",
+    profile: str | Profile | None = None,
+    timeout_s: float = START_TIMEOUT_S,
+    **kwargs: Any,
 ) -> Opening[AsyncEnv]:
     """Start an environment and open a session of one lane on it; see `openenv_grpc.make`."""
-    return Opening(lambda: _start(environment, provider, timeout_s, lambda address: connect(address, **kwargs)))
+    source = EnvironmentSource(environment, profile=profile)
+    return Opening(lambda: _start(source, provider, timeout_s, lambda address: connect(address, **kwargs)))
 
 
 def make_vec(
-    environment: str, num_envs: int = 1, *, provider: str = "local", timeout_s: float = START_TIMEOUT_S, **kwargs: Any
+    environment: str,
+    num_envs: int = 1,
+    *,
+    provider: str | Provider = "local",
+    profile: str | Profile | None = None,
+    timeout_s: float = START_TIMEOUT_S,
+    **kwargs: Any,
 ) -> Opening[AsyncVectorEnv]:
     """Start an environment and open a session of `num_envs` lanes on it; see `openenv_grpc.make_vec`."""
+    source = EnvironmentSource(environment, profile=profile)
     return Opening(
-        lambda: _start(environment, provider, timeout_s, lambda address: connect_vec(address, num_envs, **kwargs))
+        lambda: _start(source, provider, timeout_s, lambda address: connect_vec(address, num_envs, **kwargs))
     )
 
 
 async def _start(
-    environment: str, provider: str, timeout_s: float, open_client: Callable[[str], Opening[ClientT]]
+    source: EnvironmentSource, provider: str | Provider, timeout_s: float, connect: Callable[[str], Opening[ClientT]]
 ) -> ClientT:
-    lease = await start_async(find_provider(provider), EnvironmentSource(environment), timeout_s)
-    try:
-        client = await open_client(lease.address)
-    except BaseException:
-        await asyncio.to_thread(lease.destroy)
-        raise
-    client.set_isolation(lease.isolation)
-    client.add_cleanup(lambda: asyncio.to_thread(lease.destroy))
-    return client
+    return await start_client_async(find_provider(provider), source, timeout_s, connect)

@@ -25,8 +25,11 @@ from openenv_grpc.specs import AutoresetMode, Isolation, ServerSpec
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from typing_extensions import Self
+
     from openenv_grpc.codec.records import RecordSet
     from openenv_grpc.environment import StepResult
+    from openenv_grpc.providers.profiles import Profile
     from openenv_grpc.session.results import VectorResult
 
 ActionT = TypeVar("ActionT")
@@ -249,6 +252,26 @@ class AsyncEnvClient(_AsyncSession, Generic[ActionT, ObservationT, StateT]):
         return await cls._connect(
             address, OpenRequest(options, 1, 0, autoreset_mode, fields, wait_s), transport, copy=copy
         )
+
+    @classmethod
+    async def from_docker_image(
+        cls,
+        image: str,
+        *,
+        profile: str | Profile = "hardened",
+        timeout_s: float = net.START_TIMEOUT_S,
+        **kwargs: Any,
+    ) -> Self:
+        """Start a container of an image and open a session on it; see `EnvClient.from_docker_image`."""
+        from openenv_grpc.providers import base, running
+
+        source = base.EnvironmentSource("", image=image, profile=profile)
+        provider = base.find_provider("docker")
+
+        def connect(address: str) -> Awaitable[Self]:
+            return cls.connect(address, **kwargs)
+
+        return await running.start_client_async(provider, source, timeout_s, connect)
 
     async def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None, timeout_s: float | None = None

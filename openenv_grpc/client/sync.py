@@ -28,9 +28,12 @@ from openenv_grpc.specs import AutoresetMode, Isolation, ServerSpec
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from typing_extensions import Self
+
     from openenv_grpc.codec.frame import Apart
     from openenv_grpc.codec.records import RecordSet
     from openenv_grpc.environment import StepResult
+    from openenv_grpc.providers.profiles import Profile
     from openenv_grpc.session.results import VectorResult
 
 ActionT = TypeVar("ActionT")
@@ -340,6 +343,32 @@ class EnvClient(_SyncSession, Generic[ActionT, ObservationT, StateT]):
             Unsupported: `transport` is `local`, and the server hands over no local lane.
         """
         return cls._connect(address, OpenRequest(options, 1, 0, autoreset_mode, fields, wait_s), transport, copy=copy)
+
+    @classmethod
+    def from_docker_image(
+        cls,
+        image: str,
+        *,
+        profile: str | Profile = "hardened",
+        timeout_s: float = net.START_TIMEOUT_S,
+        **kwargs: Any,
+    ) -> Self:
+        """Start a container of an image and open a session of one lane on it; both end when the client is closed.
+
+        Args:
+            image: Its name or id.
+            profile: How it is held: `hardened`, `gvisor`, `open`, or one of your own.
+            timeout_s: Seconds until it must serve.
+            kwargs: Construction options, and the arguments of `connect`.
+
+        Raises:
+            OpenEnvError: As `openenv_grpc.make`.
+        """
+        from openenv_grpc.providers import base, running
+
+        source = base.EnvironmentSource("", image=image, profile=profile)
+        provider = base.find_provider("docker")
+        return running.start_client(provider, source, timeout_s, lambda address: cls.connect(address, **kwargs))
 
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None, timeout_s: float | None = None

@@ -9,13 +9,17 @@ import time
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+from openenv_grpc.client.channel import START_TIMEOUT_S
 
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    from openenv_grpc.client import AsyncEnvClient, AsyncVectorEnvClient, EnvClient, VectorEnv
     from openenv_grpc.providers.base import EnvironmentSource, Lease, Provider
 
 T = TypeVar("T")
-START_TIMEOUT_S = 60.0
+ClientT = TypeVar("ClientT", bound="EnvClient[Any, Any, Any] | VectorEnv")
+AsyncClientT = TypeVar("AsyncClientT", bound="AsyncEnvClient[Any, Any, Any] | AsyncVectorEnvClient[Any, Any, Any]")
 
 
 class _Home:
@@ -124,6 +128,40 @@ def start(provider: Provider, source: EnvironmentSource, timeout_s: float = STAR
 async def start_async(provider: Provider, source: EnvironmentSource, timeout_s: float = START_TIMEOUT_S) -> Lease:
     """The same for asyncio."""
     return await wait_for(provider.create(source, time.monotonic() + timeout_s), _end_of)
+
+
+def start_client(
+    provider: Provider, source: EnvironmentSource, timeout_s: float, connect: Callable[[str], ClientT]
+) -> ClientT:
+    """A client of a server of its own, which ends with it.
+
+    Raises:
+        OpenEnvError: The server does not serve, or the session cannot be opened; nothing is left of either.
+    """
+    lease = start(provider, source, timeout_s)
+    try:
+        client = connect(lease.address)
+    except BaseException:
+        lease.destroy()
+        raise
+    client.set_isolation(lease.isolation)
+    client.add_cleanup(lease.destroy)
+    return client
+
+
+async def start_client_async(
+    provider: Provider, source: EnvironmentSource, timeout_s: float, connect: Callable[[str], Awaitable[AsyncClientT]]
+) -> AsyncClientT:
+    """The same for asyncio."""
+    lease = await start_async(provider, source, timeout_s)
+    try:
+        client = await connect(lease.address)
+    except BaseException:
+        await asyncio.to_thread(lease.destroy)
+        raise
+    client.set_isolation(lease.isolation)
+    client.add_cleanup(lambda: asyncio.to_thread(lease.destroy))
+    return client
 
 
 def _end_of(lease: Lease) -> Coroutine[Any, Any, None]:

@@ -46,9 +46,7 @@ def check_engine(facts: EngineFacts, profile: Profile) -> None:
         )
         raise Unsupported(msg, field="profile")
     if "seccomp" not in facts.security:
-        msg = (
-            "the engine filters no system calls: its kernel needs CONFIG_SECCOMP, its runtime seccomp"
-        )
+        msg = "the engine filters no system calls: its kernel needs CONFIG_SECCOMP, its runtime seccomp"
         raise Unsupported(msg, field="profile")
     if odd := facts.security & {"rootless", "userns"}:
         msg = (
