@@ -7,7 +7,6 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +19,6 @@ from tests.helpers.processes import alive, descendants, until
 
 IMAGE = os.environ.get("OPENENV_TEST_ECHO_IMAGE", "openenv-echo:latest")
 TIMEOUT_S = 60.0
-THREADS = 16
 
 
 class Subject:
@@ -47,6 +45,16 @@ class Subject:
 
     def close(self) -> None:
         run(self.provider.close())
+
+    def remains(self) -> list[str]:
+        """What is left of all leases."""
+        raise NotImplementedError
+
+    def end(self) -> None:
+        """Close it, and see that nothing is left."""
+        self.close()
+        until(lambda: not self.remains(), 10, "the end of all that was left")
+        self.close()  # looking has connected it again
 
 
 class Local(Subject):
@@ -83,11 +91,9 @@ class Docker(Subject):
         self.engine.client.kill(lease.details["container"], "KILL")
 
     def warm(self) -> None:
-        """Open what stays open: the connections that the SDK keeps to the engine."""
-        client = self.engine.client
-        with ThreadPoolExecutor(THREADS) as threads:
-            for _ in range(3):
-                list(threads.map(lambda _: client.version(), range(THREADS)))
+        """Open what stays open: the SDK keeps a connection for each of the last 25 addresses that it asked."""
+        for number in range(30):
+            run(self.engine.inspect(f"nope-{number}"))
 
     def remains(self) -> list[str]:
         """What is left of all leases of this process."""
@@ -105,8 +111,7 @@ def subject(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(tempfile, "tempdir", directory)
         made: Any = Local(directory) if request.param == "local" else Docker()
         yield made
-        made.close()
-        until(lambda: not made.remains(), 10, "the end of all that was left")
+        made.end()
 
 
 @pytest.fixture
@@ -114,5 +119,4 @@ def docker() -> Iterator[Docker]:
     """A docker provider. Nothing is left of its leases after a test."""
     made = Docker()
     yield made
-    made.close()
-    until(lambda: not made.remains(), 10, "the end of all that was left")
+    made.end()
