@@ -13,6 +13,7 @@ from benchmarks.processes import Server, start_servers
 from benchmarks.setting import Setting
 from benchmarks.targets import Target
 from openenv_grpc.cli import GRPC_EXPERIMENTS
+from openenv_grpc.errors import OpenEnvError
 from openenv_grpc.session.calls import Call
 from openenv_grpc.specs import ArraySpec
 
@@ -99,25 +100,46 @@ def ours(
     tuned: bool = False,
     transport: str = "grpc",
     cores: int | None = None,
+    provider: str = "local",
 ) -> Contestant:
     """Our clients on the stream, as they are or in a process that is tuned for gRPC; or on the local lane."""
-    server = setting.ours(environment_of(world), tcp=tcp, cores=cores)
-    words = ["openenv-grpc", f"{lanes} lane{'s' * (lanes > 1)}", f"{in_flight} in flight" * (in_flight > 1)]
-    name = ", ".join(word for word in [*words, "tuned client" * tuned] if word)
+    name = ours_name(
+        lanes, tcp=tcp, in_flight=in_flight, tuned=tuned, transport=transport, cores=cores, provider=provider
+    )
+    try:
+        server = setting.ours(environment_of(world), tcp=tcp, cores=cores, provider=provider)
+    except OpenEnvError as error:
+        return Contestant(name, lanes=lanes, cores=cores, ceiling=ceiling, skipped=str(error))
     client = "EnvClient" if lanes == 1 else "VectorEnvClient, one session"
-    way = "local lane" if transport == "local" else "TCP" if tcp else "unix"
-    same = NO_WIRE if transport == "local" else f"{name}, unix" if tcp else ""
+    unix = ours_name(lanes, in_flight=in_flight, tuned=tuned)
     return Contestant(
-        f"{name}, {way}{_on(cores)}",
+        name,
         [f"{PLAYERS}.ours", server.address, world, str(lanes), str(in_flight), transport],
         server,
         lanes,
         ceiling,
         f"{client}, lock step" if in_flight == 1 else f"VectorEnv, {in_flight} batches of {lanes // in_flight} lanes",
         cores=cores,
-        wire_as=same,
+        wire_as=NO_WIRE if transport == "local" else unix if tcp else "",
         variables=TUNED if tuned else {},
     )
+
+
+def ours_name(
+    lanes: int,
+    *,
+    tcp: bool = False,
+    in_flight: int = 1,
+    tuned: bool = False,
+    transport: str = "grpc",
+    cores: int | None = None,
+    provider: str = "local",
+) -> str:
+    """What `ours` is called."""
+    way = "local lane" if transport == "local" else "TCP" if tcp else "unix"
+    words = ["openenv-grpc", f"{lanes} lane{'s' * (lanes > 1)}", f"{in_flight} in flight" * (in_flight > 1)]
+    words += ["tuned client" * tuned, way, "hardened container" * (provider == "docker")]
+    return ", ".join(word for word in words if word) + _on(cores)
 
 
 def many_lanes(setting: Setting, world: str) -> list[Contestant]:

@@ -22,8 +22,7 @@ from typing import Any, NamedTuple
 
 import psutil
 
-from openenv_grpc.providers.base import EnvironmentSource
-from openenv_grpc.providers.local import LocalProvider
+from openenv_grpc.providers.base import EnvironmentSource, Lease, find_provider
 from openenv_grpc.providers.running import start
 
 ROOT = Path(__file__).parents[1]
@@ -130,11 +129,25 @@ def start_servers(
     return [Server(child.hear()["address"], child.pid) for child in children]
 
 
-def start_ours(stack: ExitStack, environment: str) -> Server:
-    """Our server, on a unix socket."""
-    lease = start(LocalProvider(), EnvironmentSource(environment))
+def start_ours(stack: ExitStack, environment: str, provider: str = "local") -> Server:
+    """Our server, on a unix socket.
+
+    Raises:
+        OpenEnvError: The provider cannot start it.
+    """
+    lease = start(find_provider(provider), EnvironmentSource(environment))
     stack.callback(lease.destroy)
-    return Server(lease.address, int(lease.details["pid"]))
+    return Server(lease.address, pid_of(lease))
+
+
+def pid_of(lease: Lease) -> int:
+    """The process that a lease's server is, or the first of its container."""
+    if "pid" in lease.details:
+        return int(lease.details["pid"])
+    import docker  # of an extra: where there are no containers, nobody needs it
+
+    state = docker.from_env().api.inspect_container(lease.details["container"])["State"]
+    return int(state["Pid"])
 
 
 def start_ours_tcp(stack: ExitStack, environment: str) -> Server:

@@ -21,15 +21,22 @@ class Setting:
         """Nothing runs yet."""
         self.stack = stack
         self._tell = tell
-        self._servers: dict[tuple[str, bool, int | None], Server] = {}
+        self._servers: dict[tuple[str, bool, int | None, str], Server] = {}
         self._peers: dict[str, str | PeerUnavailable] = {}
 
-    def ours(self, environment: str, *, tcp: bool = False, cores: int | None = None) -> Server:
-        """Our server of an environment, the same for all who ask; it and its workers may use so many cores."""
-        key = environment, tcp, cores
+    def ours(
+        self, environment: str, *, tcp: bool = False, cores: int | None = None, provider: str = "local"
+    ) -> Server:
+        """Our server of an environment, the same for all who ask; it and its workers may use so many cores.
+
+        Raises:
+            OpenEnvError: It cannot be started here.
+        """
+        key = environment, tcp, cores, provider
         if key not in self._servers:
             with on_cores(cores):
-                self._servers[key] = (start_ours_tcp if tcp else start_ours)(self.stack, environment)
+                started = start_ours_tcp(self.stack, environment) if tcp else None
+                self._servers[key] = started or start_ours(self.stack, environment, provider)
         return self._servers[key]
 
     def peer(self, name: str) -> str:
