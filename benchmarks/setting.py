@@ -24,9 +24,7 @@ class Setting:
         self._servers: dict[tuple[str, bool, int | None, str], Server] = {}
         self._peers: dict[str, str | PeerUnavailable] = {}
 
-    def ours(
-        self, environment: str, *, tcp: bool = False, cores: int | None = None, provider: str = "local"
-    ) -> Server:
+    def ours(self, environment: str, *, tcp: bool = False, cores: int | None = None, provider: str = "local") -> Server:
         """Our server of an environment, the same for all who ask; it and its workers may use so many cores.
 
         Raises:

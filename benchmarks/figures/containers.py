@@ -25,8 +25,10 @@ TARGETS = [
     Target(COLD, (COLD,), "", 1.5, at_most=True),
     Target(CLAIM, (CLAIM,), "", 40.0, 25.0, at_most=True),
     Target(IDLE, (IDLE,), "", 60.0, 35.0, at_most=True),
-    *(Target(f"image of {name}", (f"image of {name}, beyond its base",), "", most, at_most=True)
-      for name, most in SIZES.items()),
+    *(
+        Target(f"image of {name}", (f"image of {name}, beyond its base",), "", most, at_most=True)
+        for name, most in SIZES.items()
+    ),
 ]
 TURNS, QUICK_TURNS = 9, 3
 FIFTY = 50
@@ -107,6 +109,28 @@ def _bare_run(engine: Any) -> float:
         return time.perf_counter() - start
     finally:
         container.remove(force=True)
+
+
+def _claim(times: int) -> list[Figure]:
+    """Each from a pool that is full, and nothing starts meanwhile: what refilling costs is told by cold starts."""
+    from openenv_grpc.providers.base import EnvironmentSource, find_provider
+    from openenv_grpc.providers.docker.pool import DockerPool
+    from openenv_grpc.providers.running import run
+
+    provider: Any = find_provider("docker")
+    pool = DockerPool(provider, EnvironmentSource("echo"), size=2)
+    samples = []
+    try:
+        for _ in range(times):
+            run(pool.fill())
+            start = time.perf_counter()
+            env = oe.make("echo", provider=pool)
+            env.reset()
+            samples.append((time.perf_counter() - start) * 1e3)
+            env.close()
+    finally:
+        run(pool.close())
+    return [Figure(CLAIM, "ms", samples, note="strict: a container for each claim; one was paused, and waited")]
 
 
 def _idle(engine: Any, turns: int) -> list[Figure]:

@@ -10,5 +10,5 @@ from benchmarks.harness import Question
 def question() -> Question:
     """Without contestants yet."""
     title = "Atari Pong, RGB 210×160×3: what does a hardened container cost?"
-    conditions = f"{CONDITIONS}; profile hardened: no network, no capabilities, read-only, limits, system calls filtered"
-    return Question("atari_wall", title, conditions, "rgb", OPENENV, reference("rgb"))
+    wall = "no network, no capabilities, read-only, limits, system calls filtered"
+    return Question("atari_wall", title, f"{CONDITIONS}; profile hardened: {wall}", "rgb", OPENENV, reference("rgb"))
