@@ -6,6 +6,7 @@ so that what they keep between calls has one home, whoever calls and from which 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
@@ -164,6 +165,7 @@ def choose_provider(name: str | Provider, source: EnvironmentSource, pool: int |
 
 
 _found: dict[str, Provider] = {}
+os.register_at_fork(after_in_child=_found.clear)  # threads and connections are the parent's
 
 
 def _make(name: str) -> Provider:

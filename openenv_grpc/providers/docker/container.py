@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from openenv_grpc.errors import InvalidArgument, ProtocolMismatch, Unsupported
 from openenv_grpc.providers.base import LeaseState, LeaseStatus
 from openenv_grpc.providers.docker.box import ADDRESS, INSIDE, LIFELINE, Box, group, user
+from openenv_grpc.providers.lifeline import harmless
 from openenv_grpc.providers.owner import owner_id
 from openenv_grpc.specs import PROTOCOL_REVISION
 
@@ -206,5 +207,5 @@ def status_of(state: Mapping[str, Any], profile: Profile) -> LeaseStatus:
     if state.get("OOMKilled"):
         limit = f"{profile.memory_bytes / (1 << 20):,.0f} MiB"
         return LeaseStatus(LeaseState.ENDED, f"out of memory (its limit is {limit}), exit code {code}")
-    error = f" ({state['Error']})" if state.get("Error") else ""
+    error = f" ({harmless(str(state['Error']))[:500]})" if state.get("Error") else ""
     return LeaseStatus(LeaseState.ENDED, f"exit code {code}{error}")

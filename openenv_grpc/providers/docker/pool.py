@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import secrets
 import time
@@ -318,6 +319,7 @@ def _open_once(address: str) -> None:
 
 
 _pools: dict[Any, DockerPool] = {}
+os.register_at_fork(after_in_child=_pools.clear)
 
 
 def pool_of(provider: DockerProvider, source: EnvironmentSource, size: int) -> DockerPool:

@@ -34,7 +34,7 @@ from openenv_grpc.providers.profiles import HARDENED, Profile, find_profile
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 T = TypeVar("T")
 TTL_S = 86_400.0
@@ -98,9 +98,7 @@ class DockerProvider:
         image_name = source.image or image_of(source.environment)
         image = check_image(image_name, await self._image(image_name, source))
         await self._watch_over()
-        if self._starting is None:
-            self._starting = asyncio.Semaphore(AT_ONCE)
-        async with self._starting:
+        async with self._turn(deadline):
             container = self._prepare(source, profile, image_name, profile.isolation(facts.default_runtime))
             self._containers[container.lease.id] = container
             try:
@@ -116,9 +114,25 @@ class DockerProvider:
                 )
                 await self._start(container, config, deadline)
             except BaseException:
-                await asyncio.shield(asyncio.ensure_future(self.destroy(container.lease.id)))
+                with contextlib.suppress(ServerUnavailable):  # the guardian will see to it
+                    await asyncio.shield(asyncio.ensure_future(self.destroy(container.lease.id)))
                 raise
         return container.lease
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, deadline: float) -> AsyncIterator[None]:
+        """One of the places for containers that start at the same time."""
+        if self._starting is None:
+            self._starting = asyncio.Semaphore(AT_ONCE)
+        try:
+            await asyncio.wait_for(self._starting.acquire(), max(deadline - time.monotonic(), 0))
+        except asyncio.TimeoutError:
+            msg = f"did not start in time: {AT_ONCE} other containers were starting"
+            raise ServerUnavailable(msg) from None
+        try:
+            yield
+        finally:
+            self._starting.release()
 
     async def _image(self, name: str, source: EnvironmentSource) -> dict[str, Any]:
         try:
