@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from openenv_grpc.client import AsyncEnvClient, AsyncVectorEnvClient
 from openenv_grpc.client.channel import START_TIMEOUT_S
-from openenv_grpc.providers.base import EnvironmentSource, find_provider
+from openenv_grpc.providers.base import EnvironmentSource, choose_provider
 from openenv_grpc.providers.running import start_client_async
 
 if TYPE_CHECKING:
@@ -61,12 +61,13 @@ def make(
     *,
     provider: str | Provider = "local",
     profile: str | Profile | None = None,
+    pool: int | Provider | None = None,
     timeout_s: float = START_TIMEOUT_S,
     **kwargs: Any,
 ) -> Opening[AsyncEnv]:
     """Start an environment and open a session of one lane on it; see `openenv_grpc.make`."""
     source = EnvironmentSource(environment, profile=profile)
-    return Opening(lambda: _start(source, provider, timeout_s, lambda address: connect(address, **kwargs)))
+    return Opening(lambda: _start(source, provider, pool, timeout_s, lambda address: connect(address, **kwargs)))
 
 
 def make_vec(
@@ -75,17 +76,22 @@ def make_vec(
     *,
     provider: str | Provider = "local",
     profile: str | Profile | None = None,
+    pool: int | Provider | None = None,
     timeout_s: float = START_TIMEOUT_S,
     **kwargs: Any,
 ) -> Opening[AsyncVectorEnv]:
     """Start an environment and open a session of `num_envs` lanes on it; see `openenv_grpc.make_vec`."""
     source = EnvironmentSource(environment, profile=profile)
     return Opening(
-        lambda: _start(source, provider, timeout_s, lambda address: connect_vec(address, num_envs, **kwargs))
+        lambda: _start(source, provider, pool, timeout_s, lambda address: connect_vec(address, num_envs, **kwargs))
     )
 
 
 async def _start(
-    source: EnvironmentSource, provider: str | Provider, timeout_s: float, connect: Callable[[str], Opening[ClientT]]
+    source: EnvironmentSource,
+    provider: str | Provider,
+    pool: int | Provider | None,
+    timeout_s: float,
+    connect: Callable[[str], Opening[ClientT]],
 ) -> ClientT:
-    return await start_client_async(find_provider(provider), source, timeout_s, connect)
+    return await start_client_async(choose_provider(provider, source, pool), source, timeout_s, connect)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from openenv_grpc.client import EnvClient, VectorEnv
 from openenv_grpc.client.channel import START_TIMEOUT_S
-from openenv_grpc.providers.base import EnvironmentSource, find_provider
+from openenv_grpc.providers.base import EnvironmentSource, choose_provider
 from openenv_grpc.providers.running import start_client
 from openenv_grpc.specs import AutoresetMode
 
@@ -22,6 +22,7 @@ def make(
     *,
     provider: str | Provider = "local",
     profile: str | Profile | None = None,
+    pool: int | Provider | None = None,
     timeout_s: float = START_TIMEOUT_S,
     **kwargs: Any,
 ) -> EnvClient[Any, Any, Any]:
@@ -32,6 +33,7 @@ def make(
         provider: Where it runs: `local`, a server process on this machine; `docker`, a container of the image that
             `openenv-grpc build` makes of it; or a provider of your own.
         profile: How a container is held: `hardened` (the default), `gvisor`, `open`, or one of your own.
+        pool: Take it from a pool of warm containers: so many that this process keeps, or a `DockerPool` of your own.
         timeout_s: Seconds until it must serve.
         kwargs: Construction options, and the arguments of `EnvClient.connect` (`fields`, `autoreset_mode`, …).
 
@@ -42,7 +44,8 @@ def make(
         Unsupported: This machine cannot give what the profile asks for; the message says what to install.
     """
     source = EnvironmentSource(environment, profile=profile)
-    return start_client(find_provider(provider), source, timeout_s, lambda address: connect(address, **kwargs))
+    chosen = choose_provider(provider, source, pool)
+    return start_client(chosen, source, timeout_s, lambda address: connect(address, **kwargs))
 
 
 def make_vec(
@@ -51,6 +54,7 @@ def make_vec(
     *,
     provider: str | Provider = "local",
     profile: str | Profile | None = None,
+    pool: int | Provider | None = None,
     timeout_s: float = START_TIMEOUT_S,
     batch_size: int | None = None,
     autoreset_mode: AutoresetMode | str | Enum = AutoresetMode.NEXT_STEP,
@@ -65,6 +69,7 @@ def make_vec(
         provider: Where it runs: `local`, a server process on this machine; `docker`, a container of the image that
             `openenv-grpc build` makes of it; or a provider of your own.
         profile: How a container is held: `hardened` (the default), `gvisor`, `open`, or one of your own.
+        pool: Take it from a pool of warm containers: so many that this process keeps, or a `DockerPool` of your own.
         timeout_s: Seconds until it must serve.
         batch_size: Lanes that `recv` returns; all by default.
         autoreset_mode: What happens at an episode's end, as `VectorEnv.connect` takes it.
@@ -78,7 +83,8 @@ def make_vec(
     def connect(address: str) -> VectorEnv:
         return connect_vec(address, num_envs, batch_size=batch_size, autoreset_mode=autoreset_mode, copy=copy, **kwargs)
 
-    return start_client(find_provider(provider), EnvironmentSource(environment, profile=profile), timeout_s, connect)
+    source = EnvironmentSource(environment, profile=profile)
+    return start_client(choose_provider(provider, source, pool), source, timeout_s, connect)
 
 
 def connect(address: str, **kwargs: Any) -> EnvClient[Any, Any, Any]:

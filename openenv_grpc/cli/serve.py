@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 import os
@@ -9,67 +10,90 @@ import socket
 import sys
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from openenv_grpc.errors import InvalidArgument, OpenEnvError
 from openenv_grpc.specs import Isolation, Limits
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from openenv_grpc.server.app import App
 
+ABOUT = "Serve an environment over gRPC until SIGTERM or Ctrl-C; running steps are finished first."
+EXAMPLE = "Example: openenv-grpc serve atari --address 127.0.0.1:50051 --option game=breakout"
 ISOLATION = "OPENENV_ISOLATION"
 """Environment variable with what holds this server, as JSON: set by the provider that started it."""
 
 
-def serve(
-    environment: Annotated[str, typer.Argument(help="An installed environment (echo, atari, …), or module:Class.")],
-    address: Annotated[
-        str, typer.Option(help="unix:/path or host:port (loopback; port 0 takes a free one).")
-    ] = "127.0.0.1:50051",
-    option: Annotated[
-        list[str] | None, typer.Option("--option", "-o", help="Default construction option name=value; repeatable.")
-    ] = None,
-    limit: Annotated[
-        list[str] | None,
-        typer.Option(help="Limit name=value; repeatable. Names: " + ", ".join(f.name for f in fields(Limits)) + "."),
-    ] = None,
-    reflection: Annotated[bool, typer.Option(help="Offer gRPC server reflection, for grpcurl.")] = True,
-    local_lane: Annotated[
-        bool, typer.Option(help="Offer clients on a unix socket shared memory and a socket straight to the workers.")
-    ] = True,
-    lifeline: Annotated[str | None, typer.Option(hidden=True)] = None,
-    scratch: Annotated[Path | None, typer.Option(hidden=True)] = None,
-) -> None:
-    """Serve an environment over gRPC until SIGTERM or Ctrl-C; running steps are finished first.
+def main(arguments: Sequence[str]) -> int:
+    """Serve an environment over gRPC until SIGTERM or Ctrl-C; the exit status is returned.
 
-    Example: openenv-grpc serve atari --address 127.0.0.1:50051 --option game=breakout
+    Its arguments are read without typer, so that a server does not carry a command line's libraries.
+
+    Raises:
+        SystemExit: The arguments are wrong (2), or ask for help (0).
+        OpenEnvError: It cannot serve.
     """
+    given = _parser().parse_args(arguments)
     from openenv_grpc.server.app import ServerConfig
     from openenv_grpc.server.app import serve as run
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    held_by = None if lifeline is None else open_lifeline(lifeline)
+    held_by = None if given.lifeline is None else open_lifeline(given.lifeline)
     config = ServerConfig(
-        environment=environment,
-        address=address,
-        options=tuple(option or ()),
-        limits=read_limits(limit or []),
+        environment=given.environment,
+        address=given.address,
+        options=tuple(given.option),
+        limits=read_limits(given.limit),
         lifeline=held_by,
-        scratch=scratch,
-        reflect=reflection,
-        local_lane=local_lane,
+        scratch=given.scratch,
+        reflect=given.reflection,
+        local_lane=given.local_lane,
         isolation=read_isolation(os.environ.get(ISOLATION)),
         ready=_tell_lifeline if held_by is not None else _tell_person,
     )
     try:
-        status = run(config)
+        return run(config)
     except OpenEnvError as error:
         if held_by is not None:
-            _tell(held_by, address, error)
+            _tell(held_by, given.address, error)
         raise
-    raise typer.Exit(status)
+
+
+def _parser() -> argparse.ArgumentParser:
+    limits = ", ".join(field.name for field in fields(Limits))
+    parser = argparse.ArgumentParser(
+        usage="openenv-grpc serve [OPTIONS] ENVIRONMENT", description=ABOUT, epilog=EXAMPLE, allow_abbrev=False
+    )
+    switch = argparse.BooleanOptionalAction
+    parser.add_argument("environment", help="an installed environment (echo, atari, …), or module:Class")
+    parser.add_argument(
+        "--address", default="127.0.0.1:50051", help="unix:/path or host:port (loopback; port 0 takes a free one)"
+    )
+    parser.add_argument(
+        "--option",
+        "-o",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="default construction option; repeatable",
+    )
+    parser.add_argument(
+        "--limit", action="append", default=[], metavar="NAME=VALUE", help=f"repeatable; names: {limits}"
+    )
+    parser.add_argument(
+        "--reflection", action=switch, default=True, help="offer gRPC server reflection, for grpcurl (default: yes)"
+    )
+    parser.add_argument(
+        "--local-lane",
+        action=switch,
+        default=True,
+        help="offer clients on a unix socket shared memory and a socket straight to the workers (default: yes)",
+    )
+    parser.add_argument("--lifeline", help=argparse.SUPPRESS)
+    parser.add_argument("--scratch", type=Path, help=argparse.SUPPRESS)
+    return parser
 
 
 def open_lifeline(text: str) -> int:
@@ -134,7 +158,7 @@ def read_limits(texts: list[str]) -> Limits:
 
 def _tell_person(app: App, failure: OpenEnvError | None) -> None:
     state = f"NOT SERVING: {failure}" if failure else "serving"
-    typer.echo(f"{app.name} {state} at {app.address} (pid {os.getpid()}); Ctrl-C ends it")
+    print(f"{app.name} {state} at {app.address} (pid {os.getpid()}); Ctrl-C ends it", flush=True)
 
 
 def _tell_lifeline(app: App, failure: OpenEnvError | None) -> None:

@@ -6,6 +6,7 @@ so that what they keep between calls has one home, whoever calls and from which 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
@@ -68,9 +69,9 @@ class Lease:
 
     def destroy(self) -> None:
         """End it and remove all it left; calling it again does nothing. Blocks."""
-        from openenv_grpc.providers.running import run
+        from openenv_grpc.providers.running import run_to_end
 
-        run(self.provider.destroy(self.id))
+        run_to_end(self.provider.destroy(self.id))
 
 
 class LeaseState(Enum):
@@ -143,7 +144,28 @@ def find_provider(name: str | Provider) -> Provider:
     return _found[name]
 
 
+def choose_provider(name: str | Provider, source: EnvironmentSource, pool: int | Provider | None) -> Provider:
+    """Where to take a source from: a provider, a pool, or this process's own pool of so many warm containers.
+
+    Raises:
+        InvalidArgument: There is no such provider, or it has no pools.
+    """
+    if pool is None:
+        return find_provider(name)
+    if not isinstance(pool, int):
+        return pool
+    if name != "docker":
+        msg = "only provider='docker' keeps a pool; give one of your own otherwise"
+        raise InvalidArgument(msg, field="pool")
+    from openenv_grpc.providers.docker import DockerProvider
+    from openenv_grpc.providers.docker.pool import pool_of
+
+    provider = find_provider("docker")
+    return pool_of(provider, source, pool) if isinstance(provider, DockerProvider) else provider
+
+
 _found: dict[str, Provider] = {}
+os.register_at_fork(after_in_child=_found.clear)  # threads and connections are the parent's
 
 
 def _make(name: str) -> Provider:

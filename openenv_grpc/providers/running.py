@@ -100,6 +100,11 @@ def run(coroutine: Coroutine[Any, Any, T], undo: Callable[[T], Coroutine[Any, An
         raise
 
 
+def run_to_end(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run it on the providers' loop and wait. Ctrl-C ends the waiting, not what goes on there."""
+    return _Job(coroutine).future.result()
+
+
 async def wait_for(
     coroutine: Coroutine[Any, Any, T], undo: Callable[[T], Coroutine[Any, Any, None]] | None = None
 ) -> T:

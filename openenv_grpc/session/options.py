@@ -20,6 +20,7 @@ RESERVED = frozenset(
         "environment",
         "fields",
         "num_envs",
+        "pool",
         "profile",
         "provider",
         "render_mode",

@@ -69,7 +69,7 @@ def test_the_version(cli: Cli):
     [
         (["bogus"], "No such command 'bogus'"),
         (["rollout"], "Missing argument"),
-        (["serve", "echo", "--bogus"], "No such option: --bogus"),
+        (["serve", "echo", "--bogus"], "unrecognized arguments: --bogus"),
         (["rollout", "echo", "--episodes", "0"], "--episodes"),
         (["rollout", "echo", "--episodes", "many"], "--episodes"),
         (["rollout", "echo", "--num-envs", "0"], "--num-envs"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from openenv_grpc.providers.docker.engine import EngineFacts
 from openenv_grpc.providers.profiles import HARDENED, Profile
 from openenv_grpc.specs import Isolation
 from tests.helpers.containers import engine, image_like, python
+from tests.helpers.packages import ROOT, environ
 from tests.providers.conftest import IMAGE, Docker
 
 pytestmark = pytest.mark.docker
@@ -287,3 +290,45 @@ def test_providers_of_your_own():
     if environment is not None:
         with environment as env:
             assert env.isolation.profile == "small"
+
+
+NON_ROOT = """
+import os, sys
+os.setgroups([os.stat("/var/run/docker.sock").st_gid])
+os.setgid(4242)
+os.setuid(4242)
+from openenv_echo import EchoAction, EchoEnv
+with EchoEnv.from_docker_image(sys.argv[1]) as env:
+    env.reset()
+    env.step(EchoAction(message="x"))
+    print(env.transport, os.stat(env._carrier.address.removeprefix("unix:")).st_uid)
+"""
+
+
+def test_a_client_that_is_not_root():
+    """Its containers run as itself; root's as nobody else."""
+    if os.geteuid() != 0:
+        pytest.skip("all other tests show it")
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    interpreters = [path for path in (sys.executable, f"/usr/bin/{version}") if _may_run(path)]
+    if not interpreters:
+        pytest.skip("no Python here that others may run")
+    paths = [str(ROOT), f"{ROOT}/clients", next(path for path in sys.path if path.endswith("site-packages"))]
+    done = subprocess.run(
+        [interpreters[0], "-c", NON_ROOT, IMAGE],
+        env=environ() | {"PYTHONPATH": os.pathsep.join(paths), "HOME": "/tmp"},
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout.split() == ["local", "4242"], done.stderr
+
+
+def _may_run(interpreter: str) -> bool:
+    try:
+        done = subprocess.run([interpreter, "-c", ""], user=4242, cwd="/", check=False, capture_output=True, timeout=20)
+    except OSError:
+        return False
+    return done.returncode == 0

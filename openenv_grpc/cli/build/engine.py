@@ -152,7 +152,8 @@ class Engine:
         while self._client.api.containers(all=True, filters=label) and time.monotonic() < deadline:
             time.sleep(0.1)
         while left := self._client.api.images(all=True, quiet=True, filters=label):
-            if not any([self._removed(image) for image in left if image != keep]):
+            gone = [image for image in left if image != keep and self._removed(image)]
+            if not gone:  # the rest are what `keep` is made of
                 return
 
     def _removed(self, image: str) -> bool:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from configparser import ConfigParser
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from openenv_grpc.errors import InvalidArgument
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 GROUP = "openenv_grpc.environments"
 PLACES = ("servers/{module}", "{module}", "src/{module}", ".")
 """Where in a project an environment's Dockerfile may lie."""
+
+_EXTRA = re.compile(r"""extra\s*==\s*['"]([^'"]+)['"]""")
 
 
 @dataclass(frozen=True)
@@ -32,14 +39,12 @@ class Built:
 
     Attributes:
         wheel: The file.
-        extra: Of the environment's name, such as `[atari]`, where the distribution has one; else empty.
-        environment: Its name.
+        environment: Its name. An extra of the distribution that is called so belongs to it.
         version: The distribution's.
         dockerfile: In the project.
     """
 
     wheel: Path
-    extra: str
     environment: str
     version: str
     dockerfile: Path
@@ -79,21 +84,35 @@ def read_wheel(project: Project, wheel: Path) -> Built:
     Raises:
         InvalidArgument: No environment, several of them, or no Dockerfile.
     """
-    with zipfile.ZipFile(wheel) as archive:
-        names = {name.rpartition("/")[2]: name for name in archive.namelist() if ".dist-info/" in name}
-        headers = HeaderParser().parsestr(archive.read(names["METADATA"]).decode())
-        entries = ConfigParser(delimiters=("=",))
-        entries.read_string(archive.read(names["entry_points.txt"]).decode() if "entry_points.txt" in names else "")
+    entries = ConfigParser(delimiters=("=",))
+    entries.read_string(read_metadata(wheel, "entry_points.txt"))
     environments = dict(entries[GROUP]) if GROUP in entries else {}
     name = _one_of(environments, project)
-    extras = headers.get_all("Provides-Extra") or []
     return Built(
         wheel=wheel,
-        extra=f"[{name}]" if name in extras else "",
         environment=name,
-        version=headers["Version"],
+        version=HeaderParser().parsestr(read_metadata(wheel, "METADATA"))["Version"],
         dockerfile=_dockerfile(project, environments[name].partition(":")[0].partition(".")[0]),
     )
+
+
+def read_metadata(wheel: Path, name: str) -> str:
+    """A file that a wheel says something about itself in; empty if it has none of that name."""
+    with zipfile.ZipFile(wheel) as archive:
+        for path in archive.namelist():
+            if path.endswith(f".dist-info/{name}"):
+                return archive.read(path).decode()
+    return ""
+
+
+def requirements(wheel: Path, extras: Sequence[str]) -> list[str]:
+    """What a wheel needs with some of its extras, as pip takes it."""
+    found = []
+    for text in HeaderParser().parsestr(read_metadata(wheel, "METADATA")).get_all("Requires-Dist") or []:
+        extra = _EXTRA.search(text)
+        if extra is None or extra[1] in extras:
+            found.append(_EXTRA.sub("python_version >= '3'", text))
+    return found
 
 
 def _one_of(environments: dict[str, str], project: Project) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from openenv_grpc.cli.build.source import Built, Project, checkout, read_wheel
+from openenv_grpc.cli.build.source import Built, Project, checkout, read_wheel, requirements
 from openenv_grpc.errors import InvalidArgument, Unsupported
 
 if TYPE_CHECKING:
@@ -16,9 +17,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 US = "openenv-grpc"
+COMMAND_LINE = ("rich", "typer")
+"""What a server does without: `openenv-grpc serve` is the one command that an image has."""
 TAIL_LINES = 15
 OLDEST_GLIBC = 5
 """manylinux1, of 2007: wheels for glibc 2.5."""
+_NAME = re.compile(r"^[A-Za-z0-9._-]+")
+_EXTRAS = re.compile(r"^[\w.-]+\s*\[([^\]]*)\]")
 
 
 @dataclass(frozen=True)
@@ -46,18 +51,24 @@ class Interpreter:
 
 
 def gather(project: Project, interpreter: Interpreter, folder: Path, tell: Callable[[str], None]) -> Built:
-    """Put the project's wheel into `folder`, and those of all that it needs, of this library and of pip.
+    """Put the project's wheel into `folder`/wheels, and those of all that its server needs, and of pip.
 
     Raises:
         InvalidArgument: The project cannot be built, or one of its dependencies has no wheel for the base.
+        Unsupported: There is no pip.
     """
     tell(f"building the wheel of {project.folder}")
-    built = read_wheel(project, build(project.folder, folder / "own"))
-    wanted = [f"{built.wheel}{built.extra}"]
-    if not built.wheel.name.startswith("openenv_grpc-"):
-        wanted.append(_our_own(folder / "ours", tell))
+    wheels = folder / "wheels"
+    built = read_wheel(project, build(project.folder, wheels))
+    wanted = requirements(built.wheel, [built.environment])
+    if not _is_ours(built.wheel.name):
+        ours = next((text for text in wanted if _is_ours(text)), US)
+        extras = _EXTRAS.match(ours)
+        wanted = [text for text in wanted if not _is_ours(text)]
+        wanted += requirements(_our_own(wheels, tell), extras[1].replace(" ", "").split(",") if extras else [])
+    wanted = [text for text in wanted if _NAME.findall(text)[0].lower() not in COMMAND_LINE]
     tell(f"downloading what it needs, for Python {interpreter.version}")
-    command = ["download", "--dest", str(folder / "wheels"), "--only-binary", ":all:"]
+    command = ["download", "--dest", str(wheels), "--only-binary", ":all:"]
     command += ["--python-version", interpreter.version, "--implementation", "cp"]
     for platform in interpreter.platforms():
         command += ["--platform", platform]
@@ -66,23 +77,30 @@ def gather(project: Project, interpreter: Interpreter, folder: Path, tell: Calla
 
 
 def build(project: Path, folder: Path) -> Path:
-    """The wheel of a project, made in the empty `folder`.
+    """The wheel of a project, added to `folder`.
 
     Raises:
         InvalidArgument: The project cannot be built.
     """
+    before = set(folder.glob("*.whl"))
     _pip("wheel", "--no-deps", "--wheel-dir", str(folder), str(project), failure="its wheel could not be built")
-    return next(folder.glob("*.whl"))
+    return (set(folder.glob("*.whl")) - before).pop()
 
 
-def _our_own(folder: Path, tell: Callable[[str], None]) -> str:
-    """What pip is given for this library: the wheel of the checkout that it runs from, else the release."""
+def _our_own(folder: Path, tell: Callable[[str], None]) -> Path:
+    """The wheel of this library: of the checkout that it runs from, else of its release."""
     distribution = metadata.distribution(US)
     source = checkout(distribution)
-    if source is None:
-        return f"{US}=={distribution.version}"
-    tell(f"building the wheel of {source}")
-    return str(build(source, folder))
+    if source is not None:
+        tell(f"building the wheel of {source}")
+        return build(source, folder)
+    release = f"{US}=={distribution.version}"
+    _pip("download", "--no-deps", "--dest", str(folder), release, failure=f"{release} could not be downloaded")
+    return next(folder.glob("openenv_grpc-*.whl"))
+
+
+def _is_ours(text: str) -> bool:
+    return re.sub(r"[-_.]+", "-", _NAME.findall(text)[0]).lower() == US or text.startswith("openenv_grpc-")
 
 
 def _pip(*arguments: str, failure: str) -> None:

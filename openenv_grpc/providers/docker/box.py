@@ -134,6 +134,14 @@ class Box:
                 msg = "the container has something else than a socket in its place"
                 raise ServerUnavailable(msg)
 
+    def move(self, generation: int) -> str:
+        """Have the server reached at another address, and no more at the one before; the new one is returned."""
+        before = [name for name in os.listdir(self.root) if name.startswith("env")]
+        for name in before:
+            suffix = ".sock.local" if name.endswith(".local") else ".sock"
+            os.rename(self.root / name, self.root / f"env-{generation}{suffix}")
+        return f"unix:{self.root}/env-{generation}.sock"
+
     def remove(self) -> None:
         """Remove it with all that the container left there. Call it when the container is gone."""
         remove_tree(self.root)

@@ -9,12 +9,16 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from openenv_grpc.errors import InvalidArgument, ProtocolMismatch, Unsupported
+from openenv_grpc.providers.base import LeaseState, LeaseStatus
 from openenv_grpc.providers.docker.box import ADDRESS, INSIDE, LIFELINE, Box, group, user
+from openenv_grpc.providers.lifeline import harmless
+from openenv_grpc.providers.owner import owner_id
 from openenv_grpc.specs import PROTOCOL_REVISION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from openenv_grpc.providers.base import Lease
     from openenv_grpc.providers.docker.engine import EngineFacts
     from openenv_grpc.providers.profiles import Profile
     from openenv_grpc.specs import Isolation
@@ -72,6 +76,21 @@ def check_image(name: str, image: Mapping[str, Any]) -> str:
         msg = f"{name} declares volumes ({', '.join(volumes)}), disk without a limit; build it without VOLUME"
         raise InvalidArgument(msg, field="image")
     return str(image["Id"])
+
+
+def image_of(environment: str) -> str:
+    """The image that `openenv-grpc build` makes of an environment.
+
+    Raises:
+        InvalidArgument: It is no name of an environment.
+    """
+    if not environment or not environment.replace("-", "").replace("_", "").isalnum() or not environment.isascii():
+        msg = (
+            f"{environment!r} is no name of an environment; the docker provider runs images: build one with "
+            "`openenv-grpc build NAME`, or name an image"
+        )
+        raise InvalidArgument(msg, field="environment")
+    return f"openenv-{environment.lower()}:latest"
 
 
 @functools.cache
@@ -164,3 +183,29 @@ def _security(profile: Profile, facts: EngineFacts) -> list[str]:
     if "apparmor" in facts.security:
         found.append("apparmor=docker-default")
     return found
+
+
+def labels_of(lease: Lease, profile: Profile) -> dict[str, str]:
+    """What `openenv-grpc ps` and the reaper go by, beside the container's name."""
+    return {f"{LABEL}run.{name}": value for name, value in lease.labels.items()} | {
+        f"{LABEL}lease": lease.id,
+        f"{LABEL}owner": owner_id(),
+        f"{LABEL}expires": f"{lease.expires:.3f}",
+        f"{LABEL}run": lease.labels.get("run", ""),
+        f"{LABEL}profile": profile.name,
+        f"{LABEL}directory": lease.details["directory"],
+    }
+
+
+def status_of(state: Mapping[str, Any], profile: Profile) -> LeaseStatus:
+    """What the state of a container, as the engine tells it, means for its lease."""
+    if state.get("Paused"):
+        return LeaseStatus(LeaseState.PAUSED)
+    if state.get("Running") or state.get("Status") == "created":
+        return LeaseStatus(LeaseState.RUNNING)
+    code = state.get("ExitCode")
+    if state.get("OOMKilled"):
+        limit = f"{profile.memory_bytes / (1 << 20):,.0f} MiB"
+        return LeaseStatus(LeaseState.ENDED, f"out of memory (its limit is {limit}), exit code {code}")
+    error = f" ({harmless(str(state['Error']))[:500]})" if state.get("Error") else ""
+    return LeaseStatus(LeaseState.ENDED, f"exit code {code}{error}")

@@ -108,7 +108,11 @@ class Engine:
     async def run(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Run something that blocks, in a thread. Cancelled, it first waits for what it began to be over."""
         loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._pool, functools.partial(function, *args, **kwargs))
+        try:
+            future = loop.run_in_executor(self._pool, functools.partial(function, *args, **kwargs))
+        except RuntimeError:  # no threads any more
+            msg = "this process is ending"
+            raise ServerUnavailable(msg) from None
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 
+from openenv_grpc.errors import ServerUnavailable
 from openenv_grpc.providers.owner import owner_id
 
 
@@ -59,6 +60,11 @@ class _Guard:
             subprocess.run(
                 command, stdin=reading, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True, timeout=30
             )
+        except (OSError, subprocess.SubprocessError) as error:
+            os.close(self._pipe)
+            self._pipe = None
+            msg = f"no container without a guardian, and it does not start: {error}"
+            raise ServerUnavailable(msg) from None
         finally:
             os.close(reading)
         os.set_blocking(self._pipe, False)

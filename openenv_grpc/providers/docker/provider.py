@@ -11,14 +11,21 @@ import contextlib
 import os
 import secrets
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from openenv_grpc.errors import EnvironmentFailed, InvalidArgument, ServerUnavailable
 from openenv_grpc.providers.base import EnvironmentSource, Lease, LeaseState, LeaseStatus, has_labels
 from openenv_grpc.providers.docker import guard, reaper
 from openenv_grpc.providers.docker.box import Box
-from openenv_grpc.providers.docker.container import LABEL, check_engine, check_image, container_config
+from openenv_grpc.providers.docker.container import (
+    check_engine,
+    check_image,
+    container_config,
+    image_of,
+    labels_of,
+    status_of,
+)
 from openenv_grpc.providers.docker.engine import Engine
 from openenv_grpc.providers.docker.probe import probe
 from openenv_grpc.providers.lifeline import failure_of, log_tail, read_line
@@ -27,8 +34,9 @@ from openenv_grpc.providers.profiles import HARDENED, Profile, find_profile
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
+T = TypeVar("T")
 TTL_S = 86_400.0
 AT_ONCE = max(4, 2 * (os.cpu_count() or 1))
 """Containers that start at the same time; more would only slow each other down."""
@@ -90,9 +98,7 @@ class DockerProvider:
         image_name = source.image or image_of(source.environment)
         image = check_image(image_name, await self._image(image_name, source))
         await self._watch_over()
-        if self._starting is None:
-            self._starting = asyncio.Semaphore(AT_ONCE)
-        async with self._starting:
+        async with self._turn(deadline):
             container = self._prepare(source, profile, image_name, profile.isolation(facts.default_runtime))
             self._containers[container.lease.id] = container
             try:
@@ -103,14 +109,30 @@ class DockerProvider:
                     profile,
                     facts,
                     isolation=profile.isolation(facts.default_runtime),
-                    labels=_labels(container),
+                    labels=labels_of(container.lease, profile),
                     arguments=arguments,
                 )
                 await self._start(container, config, deadline)
             except BaseException:
-                await asyncio.shield(asyncio.ensure_future(self.destroy(container.lease.id)))
+                with contextlib.suppress(ServerUnavailable):  # the guardian will see to it
+                    await asyncio.shield(asyncio.ensure_future(self.destroy(container.lease.id)))
                 raise
         return container.lease
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, deadline: float) -> AsyncIterator[None]:
+        """One of the places for containers that start at the same time."""
+        if self._starting is None:
+            self._starting = asyncio.Semaphore(AT_ONCE)
+        try:
+            await asyncio.wait_for(self._starting.acquire(), max(deadline - time.monotonic(), 0))
+        except asyncio.TimeoutError:
+            msg = f"did not start in time: {AT_ONCE} other containers were starting"
+            raise ServerUnavailable(msg) from None
+        try:
+            yield
+        finally:
+            self._starting.release()
 
     async def _image(self, name: str, source: EnvironmentSource) -> dict[str, Any]:
         try:
@@ -216,7 +238,7 @@ class DockerProvider:
         found = None if container is None else await self._engine.inspect(container.name)
         if container is None or found is None:
             return LeaseStatus(LeaseState.GONE)
-        return _status_of(found["State"], container.profile)
+        return status_of(found["State"], container.profile)
 
     async def destroy(self, lease_id: str) -> None:
         """End a container and remove all it left. One that is gone already is no error.
@@ -231,6 +253,48 @@ class DockerProvider:
         await self._engine.remove(container.name)
         self._containers.pop(lease_id, None)
         await self._engine.run(container.box.remove)
+
+    # -- what a pool needs ----------------------------------------------------------------------------------------
+
+    async def pause(self, lease_id: str) -> None:
+        """Stop all processes of a container where they are.
+
+        Raises:
+            ServerUnavailable: It is gone, or the engine does not answer.
+        """
+        await self._engine.call("pause", self._named(lease_id), doing="pausing a container")
+
+    async def unpause(self, lease_id: str) -> None:
+        """Have them go on.
+
+        Raises:
+            ServerUnavailable: It is gone, or the engine does not answer.
+        """
+        await self._engine.call("unpause", self._named(lease_id), doing="unpausing a container")
+
+    async def processes(self, lease_id: str) -> Sequence[str]:
+        """The ids of a container's processes, as this machine counts them."""
+        found = await self._engine.call("top", self._named(lease_id), ps_args="-eo pid", doing="listing processes")
+        return [row[0] for row in found["Processes"]]
+
+    async def readdress(self, lease_id: str, generation: int) -> Lease:
+        """Have a lease's server reached at an address that nobody knows yet, and no more at the one before."""
+        container = self._containers[lease_id]
+        address = await self._engine.run(container.box.move, generation)
+        container.lease = replace(container.lease, address=address)
+        return container.lease
+
+    async def run(self, function: Callable[..., T], *args: Any) -> T:
+        """Run something that blocks, in one of the engine's threads."""
+        return await self._engine.run(function, *args)
+
+    def _named(self, lease_id: str) -> str:
+        if lease_id not in self._containers:
+            msg = "the container is gone"
+            raise ServerUnavailable(msg)
+        return self._containers[lease_id].name
+
+    # -- the rest of a provider -----------------------------------------------------------------------------------
 
     async def list(self, labels: Mapping[str, str] | None = None) -> Sequence[Lease]:
         """The leases that are not destroyed, with these labels at least."""
@@ -247,43 +311,3 @@ class DockerProvider:
         if self._reaping is not None:
             await self._reaping
         await self._engine.close()
-
-
-def image_of(environment: str) -> str:
-    """The image that `openenv-grpc build` makes of an environment.
-
-    Raises:
-        InvalidArgument: It is no name of an environment.
-    """
-    if not environment or not environment.replace("-", "").replace("_", "").isalnum() or not environment.isascii():
-        msg = (
-            f"{environment!r} is no name of an environment; the docker provider runs images: build one with "
-            "`openenv-grpc build NAME`, or name an image"
-        )
-        raise InvalidArgument(msg, field="environment")
-    return f"openenv-{environment.lower()}:latest"
-
-
-def _labels(container: _Container) -> dict[str, str]:
-    lease = container.lease
-    return {f"{LABEL}run.{name}": value for name, value in lease.labels.items()} | {
-        f"{LABEL}lease": lease.id,
-        f"{LABEL}owner": owner_id(),
-        f"{LABEL}expires": f"{lease.expires:.3f}",
-        f"{LABEL}run": lease.labels.get("run", ""),
-        f"{LABEL}profile": container.profile.name,
-        f"{LABEL}directory": str(container.box.root),
-    }
-
-
-def _status_of(state: Mapping[str, Any], profile: Profile) -> LeaseStatus:
-    if state.get("Paused"):
-        return LeaseStatus(LeaseState.PAUSED)
-    if state.get("Running") or state.get("Status") == "created":
-        return LeaseStatus(LeaseState.RUNNING)
-    code = state.get("ExitCode")
-    if state.get("OOMKilled"):
-        limit = f"{profile.memory_bytes / (1 << 20):,.0f} MiB"
-        return LeaseStatus(LeaseState.ENDED, f"out of memory (its limit is {limit}), exit code {code}")
-    error = f" ({state['Error']})" if state.get("Error") else ""
-    return LeaseStatus(LeaseState.ENDED, f"exit code {code}{error}")
