@@ -24,6 +24,7 @@ import psutil
 
 from openenv_grpc.providers.base import EnvironmentSource
 from openenv_grpc.providers.local import LocalProvider
+from openenv_grpc.providers.running import start
 
 ROOT = Path(__file__).parents[1]
 STOP_TIMEOUT_S = 10.0
@@ -131,7 +132,7 @@ def start_servers(
 
 def start_ours(stack: ExitStack, environment: str) -> Server:
     """Our server, on a unix socket."""
-    lease = LocalProvider().create(EnvironmentSource(environment))
+    lease = start(LocalProvider(), EnvironmentSource(environment))
     stack.callback(lease.destroy)
     return Server(lease.address, int(lease.details["pid"]))
 

@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from openenv_grpc.client import AsyncEnvClient, AsyncVectorEnvClient
-from openenv_grpc.providers.base import EnvironmentSource, Lease, find_provider
+from openenv_grpc.client.channel import START_TIMEOUT_S
+from openenv_grpc.providers.base import EnvironmentSource, find_provider
+from openenv_grpc.providers.running import start_client_async
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
+
+    from openenv_grpc.providers.base import Provider
+    from openenv_grpc.providers.profiles import Profile
 
 ClientT = TypeVar("ClientT", bound="AsyncEnvClient[Any, Any, Any] | AsyncVectorEnvClient[Any, Any, Any]")
 AsyncEnv = AsyncEnvClient[Any, Any, Any]
@@ -53,48 +56,36 @@ def connect_vec(address: str, num_envs: int = 1, **kwargs: Any) -> Opening[Async
     return Opening(lambda: AsyncVectorEnvClient[Any, Any, Any].connect(address, num_envs, **kwargs))
 
 
-def make(environment: str, *, provider: str = "local", timeout_s: float = 60.0, **kwargs: Any) -> Opening[AsyncEnv]:
+def make(
+    environment: str,
+    *,
+    provider: str | Provider = "local",
+    profile: str | Profile | None = None,
+    timeout_s: float = START_TIMEOUT_S,
+    **kwargs: Any,
+) -> Opening[AsyncEnv]:
     """Start an environment and open a session of one lane on it; see `openenv_grpc.make`."""
-    return Opening(lambda: _start(environment, provider, timeout_s, lambda address: connect(address, **kwargs)))
+    source = EnvironmentSource(environment, profile=profile)
+    return Opening(lambda: _start(source, provider, timeout_s, lambda address: connect(address, **kwargs)))
 
 
 def make_vec(
-    environment: str, num_envs: int = 1, *, provider: str = "local", timeout_s: float = 60.0, **kwargs: Any
+    environment: str,
+    num_envs: int = 1,
+    *,
+    provider: str | Provider = "local",
+    profile: str | Profile | None = None,
+    timeout_s: float = START_TIMEOUT_S,
+    **kwargs: Any,
 ) -> Opening[AsyncVectorEnv]:
     """Start an environment and open a session of `num_envs` lanes on it; see `openenv_grpc.make_vec`."""
+    source = EnvironmentSource(environment, profile=profile)
     return Opening(
-        lambda: _start(environment, provider, timeout_s, lambda address: connect_vec(address, num_envs, **kwargs))
+        lambda: _start(source, provider, timeout_s, lambda address: connect_vec(address, num_envs, **kwargs))
     )
 
 
-async def _create(provider: str, source: EnvironmentSource) -> Lease:
-    """A lease. Starting one cannot be cancelled: one that nobody waits for any more is ended as soon as it is there."""
-    made: list[Lease] = []
-    unwanted = threading.Event()
-
-    def create() -> Lease:
-        made.append(find_provider(provider).create(source))
-        if unwanted.is_set():
-            made[0].destroy()
-        return made[0]
-
-    try:
-        return await asyncio.to_thread(create)
-    except asyncio.CancelledError:
-        unwanted.set()
-        if made:
-            await asyncio.to_thread(made[0].destroy)
-        raise
-
-
 async def _start(
-    environment: str, provider: str, timeout_s: float, open_client: Callable[[str], Opening[ClientT]]
+    source: EnvironmentSource, provider: str | Provider, timeout_s: float, connect: Callable[[str], Opening[ClientT]]
 ) -> ClientT:
-    lease = await _create(provider, EnvironmentSource(environment, timeout_s))
-    try:
-        client = await open_client(lease.address)
-    except BaseException:
-        await asyncio.to_thread(lease.destroy)
-        raise
-    client.add_cleanup(lambda: asyncio.to_thread(lease.destroy))
-    return client
+    return await start_client_async(find_provider(provider), source, timeout_s, connect)

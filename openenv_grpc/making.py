@@ -2,44 +2,56 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from openenv_grpc.client import EnvClient, VectorEnv
+from openenv_grpc.client.channel import START_TIMEOUT_S
 from openenv_grpc.providers.base import EnvironmentSource, find_provider
+from openenv_grpc.providers.running import start_client
 from openenv_grpc.specs import AutoresetMode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from enum import Enum
 
-ClientT = TypeVar("ClientT", bound="EnvClient[Any, Any, Any] | VectorEnv")
+    from openenv_grpc.providers.base import Provider
+    from openenv_grpc.providers.profiles import Profile
 
 
 def make(
-    environment: str, *, provider: str = "local", timeout_s: float = 60.0, **kwargs: Any
+    environment: str,
+    *,
+    provider: str | Provider = "local",
+    profile: str | Profile | None = None,
+    timeout_s: float = START_TIMEOUT_S,
+    **kwargs: Any,
 ) -> EnvClient[Any, Any, Any]:
     """Start an environment and open a session of one lane on it; both end when the client is closed.
 
     Args:
         environment: Name of an installed environment, or `module:Class`.
-        provider: Where it runs: `local`, a server process on this machine.
+        provider: Where it runs: `local`, a server process on this machine; `docker`, a container of the image that
+            `openenv-grpc build` makes of it; or a provider of your own.
+        profile: How a container is held: `hardened` (the default), `gvisor`, `open`, or one of your own.
         timeout_s: Seconds until it must serve.
         kwargs: Construction options, and the arguments of `EnvClient.connect` (`fields`, `autoreset_mode`, …).
 
     Raises:
         EnvironmentFailed: It cannot be built.
         ServerUnavailable: It did not start; the message has the end of its log.
-        InvalidArgument: No such environment or provider, or a wrong option.
+        InvalidArgument: No such environment, image, provider or profile, or a wrong option.
+        Unsupported: This machine cannot give what the profile asks for; the message says what to install.
     """
-    return _start(environment, provider, timeout_s, lambda address: connect(address, **kwargs))
+    source = EnvironmentSource(environment, profile=profile)
+    return start_client(find_provider(provider), source, timeout_s, lambda address: connect(address, **kwargs))
 
 
 def make_vec(
     environment: str,
     num_envs: int = 1,
     *,
-    provider: str = "local",
-    timeout_s: float = 60.0,
+    provider: str | Provider = "local",
+    profile: str | Profile | None = None,
+    timeout_s: float = START_TIMEOUT_S,
     batch_size: int | None = None,
     autoreset_mode: AutoresetMode | str | Enum = AutoresetMode.NEXT_STEP,
     copy: bool = True,
@@ -50,7 +62,9 @@ def make_vec(
     Args:
         environment: Name of an installed environment, or `module:Class`.
         num_envs: Number of lanes.
-        provider: Where it runs: `local`, a server process on this machine.
+        provider: Where it runs: `local`, a server process on this machine; `docker`, a container of the image that
+            `openenv-grpc build` makes of it; or a provider of your own.
+        profile: How a container is held: `hardened` (the default), `gvisor`, `open`, or one of your own.
         timeout_s: Seconds until it must serve.
         batch_size: Lanes that `recv` returns; all by default.
         autoreset_mode: What happens at an episode's end, as `VectorEnv.connect` takes it.
@@ -64,7 +78,7 @@ def make_vec(
     def connect(address: str) -> VectorEnv:
         return connect_vec(address, num_envs, batch_size=batch_size, autoreset_mode=autoreset_mode, copy=copy, **kwargs)
 
-    return _start(environment, provider, timeout_s, connect)
+    return start_client(find_provider(provider), EnvironmentSource(environment, profile=profile), timeout_s, connect)
 
 
 def connect(address: str, **kwargs: Any) -> EnvClient[Any, Any, Any]:
@@ -86,14 +100,3 @@ def connect_vec(
     return VectorEnv.connect(
         address, num_envs, batch_size=batch_size, autoreset_mode=autoreset_mode, copy=copy, **kwargs
     )
-
-
-def _start(environment: str, provider: str, timeout_s: float, connect: Callable[[str], ClientT]) -> ClientT:
-    lease = find_provider(provider).create(EnvironmentSource(environment, timeout_s))
-    try:
-        client = connect(lease.address)
-    except BaseException:
-        lease.destroy()
-        raise
-    client.add_cleanup(lease.destroy)
-    return client

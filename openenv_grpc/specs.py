@@ -196,8 +196,45 @@ class EnvironmentSpec:
 
 
 @dataclass(frozen=True)
+class Isolation:
+    """What stands between a server and its host. A limit of 0 is none.
+
+    Attributes:
+        profile: `process` (a process of the host's user: no wall), or the name of a container's profile.
+        runtime: What runs the container: `runc`, `runsc` (gVisor), …; "" for none.
+        memory_bytes: Memory of all its processes together, swap included.
+        cpus: Cores' worth of processor time.
+        pids: Processes and threads at the same time.
+        read_only: Whether its root file system cannot be written to.
+        network: `none`, `bridge` (a network of the engine's), or `host`.
+    """
+
+    profile: str
+    runtime: str = ""
+    memory_bytes: int = 0
+    cpus: float = 0.0
+    pids: int = 0
+    read_only: bool = False
+    network: str = "host"
+
+    def __str__(self) -> str:
+        """In one line, for people."""
+        if self.profile == "process":
+            return "process: the host's files and network are open to it"
+        limits = (
+            (self.memory_bytes, f"memory {self.memory_bytes / (1 << 20):,.0f} MiB"),
+            (self.cpus, f"cpus {self.cpus:g}"),
+            (self.pids, f"processes {self.pids}"),
+            (self.read_only, "read-only"),
+            (self.network, f"network {self.network}"),
+        )
+        held = ", ".join(text for value, text in limits if value)
+        return f"{self.profile}{f' ({self.runtime})' if self.runtime else ''}: {held or 'no limits'}"
+
+
+@dataclass(frozen=True)
 class ServerSpec:
-    """The answer to Describe."""
+    """The answer to Describe. What it says of its isolation is the server's claim; None where it says nothing."""
 
     environment: EnvironmentSpec
     limits: Limits
@@ -206,3 +243,4 @@ class ServerSpec:
     isolation_tier: IsolationTier = IsolationTier.UNSPECIFIED
     open_sessions: int = 0
     draining: bool = False
+    isolation: Isolation | None = None

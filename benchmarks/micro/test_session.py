@@ -8,6 +8,7 @@ import openenv_grpc as oe
 from openenv_echo_server import EchoEnvironment
 from openenv_grpc.providers.base import EnvironmentSource
 from openenv_grpc.providers.local import LocalProvider
+from openenv_grpc.providers.running import start
 from tests.helpers.pair import Pair
 
 
@@ -35,7 +36,7 @@ def test_state_through_the_cores(benchmark, pair):
 
 @pytest.fixture(scope="module")
 def address():
-    lease = LocalProvider().create(EnvironmentSource("echo"))
+    lease = start(LocalProvider(), EnvironmentSource("echo"))
     yield lease.address
     lease.destroy()
 

@@ -53,13 +53,14 @@ def _show(server: ServerSpec, console: Console) -> None:
     facts = {
         **dataclasses.asdict(environment.capabilities),
         **dataclasses.asdict(server.limits),
-        "isolation": server.isolation_tier.name.lower(),
+        "isolation": server.isolation or "not told",
+        "sessions apart": server.isolation_tier.name.lower(),
         "open sessions": server.open_sessions,
         "protocol revision": server.protocol_revision,
         "spec hash": environment.spec_hash[:16],
     }
     for name, value in facts.items():
-        console.print(f"{name:>18}  {value}", highlight=False)
+        console.print(f"{name:>18}  {value}", highlight=False, markup=False)
 
 
 def _bounds(spec: ArraySpec) -> str:

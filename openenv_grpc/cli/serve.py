@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from openenv_grpc.errors import InvalidArgument, OpenEnvError
-from openenv_grpc.specs import Limits
+from openenv_grpc.specs import Isolation, Limits
 
 if TYPE_CHECKING:
     from openenv_grpc.server.app import App
+
+ISOLATION = "OPENENV_ISOLATION"
+"""Environment variable with what holds this server, as JSON: set by the provider that started it."""
 
 
 def serve(
@@ -36,7 +39,7 @@ def serve(
     local_lane: Annotated[
         bool, typer.Option(help="Offer clients on a unix socket shared memory and a socket straight to the workers.")
     ] = True,
-    lifeline: Annotated[int | None, typer.Option(hidden=True)] = None,
+    lifeline: Annotated[str | None, typer.Option(hidden=True)] = None,
     scratch: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Serve an environment over gRPC until SIGTERM or Ctrl-C; running steps are finished first.
@@ -47,24 +50,61 @@ def serve(
     from openenv_grpc.server.app import serve as run
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    held_by = None if lifeline is None else open_lifeline(lifeline)
     config = ServerConfig(
         environment=environment,
         address=address,
         options=tuple(option or ()),
         limits=read_limits(limit or []),
-        lifeline=lifeline,
+        lifeline=held_by,
         scratch=scratch,
         reflect=reflection,
         local_lane=local_lane,
-        ready=_tell_lifeline if lifeline is not None else _tell_person,
+        isolation=read_isolation(os.environ.get(ISOLATION)),
+        ready=_tell_lifeline if held_by is not None else _tell_person,
     )
     try:
         status = run(config)
     except OpenEnvError as error:
-        if lifeline is not None:
-            _tell(lifeline, address, error)
+        if held_by is not None:
+            _tell(held_by, address, error)
         raise
     raise typer.Exit(status)
+
+
+def open_lifeline(text: str) -> int:
+    """The file descriptor of a lifeline: inherited, or a connection to the socket that its owner listens on.
+
+    Raises:
+        InvalidArgument: Nobody listens there.
+    """
+    if text.isdecimal():
+        return int(text)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.connect(text)
+    except OSError as error:
+        sock.close()
+        msg = f"nobody holds {text}: {error.strerror}"
+        raise InvalidArgument(msg, field="lifeline") from None
+    return sock.detach()
+
+
+def read_isolation(text: str | None) -> Isolation | None:
+    """What holds this server, from the environment variable that its provider sets.
+
+    Raises:
+        InvalidArgument: It is no JSON object of the fields of `Isolation`.
+    """
+    if not text:
+        return None
+    try:
+        told = json.loads(text)
+        kinds = {field.name: type(getattr(Isolation(""), field.name)) for field in fields(Isolation)}
+        return Isolation(**{name: kinds[name](value) for name, value in told.items()})
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        msg = f"cannot be read: {type(error).__name__}: {error}"
+        raise InvalidArgument(msg, field=ISOLATION) from None
 
 
 def read_limits(texts: list[str]) -> Limits:

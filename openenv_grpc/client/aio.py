@@ -20,13 +20,16 @@ from openenv_grpc.errors import OpenEnvError, SessionClosed, SessionLost
 from openenv_grpc.session.actions import chunk_length
 from openenv_grpc.session.calls import Call, OpenRequest
 from openenv_grpc.session.client import ClientCore
-from openenv_grpc.specs import AutoresetMode, ServerSpec
+from openenv_grpc.specs import AutoresetMode, Isolation, ServerSpec
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from typing_extensions import Self
+
     from openenv_grpc.codec.records import RecordSet
     from openenv_grpc.environment import StepResult
+    from openenv_grpc.providers.profiles import Profile
     from openenv_grpc.session.results import VectorResult
 
 ActionT = TypeVar("ActionT")
@@ -168,6 +171,15 @@ class _AsyncSession:
         """The session's columns (`openenv_grpc.specs.SessionSpec`)."""
         return self._core.spec
 
+    @property
+    def isolation(self) -> Isolation | None:
+        """What holds the server: as its provider has set it up, else as the server says itself; None if nobody says."""
+        return self.server.isolation
+
+    def set_isolation(self, isolation: Isolation | None) -> None:
+        """Go by this, whatever the server says of itself."""
+        self.server = dataclasses.replace(self.server, isolation=isolation)
+
     def add_cleanup(self, callback: Callable[[], Awaitable[None]]) -> None:
         """Call this when the client is closed."""
         self._on_close.append(callback)
@@ -240,6 +252,26 @@ class AsyncEnvClient(_AsyncSession, Generic[ActionT, ObservationT, StateT]):
         return await cls._connect(
             address, OpenRequest(options, 1, 0, autoreset_mode, fields, wait_s), transport, copy=copy
         )
+
+    @classmethod
+    async def from_docker_image(
+        cls,
+        image: str,
+        *,
+        profile: str | Profile = "hardened",
+        timeout_s: float = net.START_TIMEOUT_S,
+        **kwargs: Any,
+    ) -> Self:
+        """Start a container of an image and open a session on it; see `EnvClient.from_docker_image`."""
+        from openenv_grpc.providers import base, running
+
+        source = base.EnvironmentSource("", image=image, profile=profile)
+        provider = base.find_provider("docker")
+
+        def connect(address: str) -> Awaitable[Self]:
+            return cls.connect(address, **kwargs)
+
+        return await running.start_client_async(provider, source, timeout_s, connect)
 
     async def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None, timeout_s: float | None = None

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 SERVICE = "/openenv_grpc.v1.EnvironmentService/"
 MAX_MESSAGE_BYTES = 256 << 20
 """The client's own limit on one message, whatever the server allows."""
+START_TIMEOUT_S = 60.0
+"""How long a server may take to start."""
 DESCRIBE_TIMEOUT_S = 10.0
 GRACE_S = 10.0
 """How long past a request's budget a client waits before it gives the server up for dead."""

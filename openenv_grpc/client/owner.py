@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from openenv_grpc.client.sync import VectorEnvClient
+    from openenv_grpc.specs import Isolation
 
 
 class SessionOwner:
@@ -52,6 +53,15 @@ class SessionOwner:
     def closed(self) -> bool:
         """Whether `close` was called."""
         return self.client.closed
+
+    @property
+    def isolation(self) -> Isolation | None:
+        """What holds the server: as its provider has set it up, else as the server says itself; None if nobody says."""
+        return self.client.isolation
+
+    def set_isolation(self, isolation: Isolation | None) -> None:
+        """Go by this, whatever the server says of itself."""
+        self.client.set_isolation(isolation)
 
     def add_cleanup(self, callback: Callable[[], None]) -> None:
         """Call this when it is closed."""

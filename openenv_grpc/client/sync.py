@@ -23,14 +23,17 @@ from openenv_grpc.errors import OpenEnvError, SessionClosed, SessionLost
 from openenv_grpc.session.actions import chunk_length
 from openenv_grpc.session.calls import Call, OpenRequest
 from openenv_grpc.session.client import ClientCore
-from openenv_grpc.specs import AutoresetMode, ServerSpec
+from openenv_grpc.specs import AutoresetMode, Isolation, ServerSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from typing_extensions import Self
+
     from openenv_grpc.codec.frame import Apart
     from openenv_grpc.codec.records import RecordSet
     from openenv_grpc.environment import StepResult
+    from openenv_grpc.providers.profiles import Profile
     from openenv_grpc.session.results import VectorResult
 
 ActionT = TypeVar("ActionT")
@@ -229,6 +232,15 @@ class _SyncSession:
         """The session's columns (`openenv_grpc.specs.SessionSpec`)."""
         return self._core.spec
 
+    @property
+    def isolation(self) -> Isolation | None:
+        """What holds the server: as its provider has set it up, else as the server says itself; None if nobody says."""
+        return self.server.isolation
+
+    def set_isolation(self, isolation: Isolation | None) -> None:
+        """Go by this, whatever the server says of itself."""
+        self.server = dataclasses.replace(self.server, isolation=isolation)
+
     def add_cleanup(self, callback: Callable[[], None]) -> None:
         """Call this when the client is closed."""
         self._on_close.append(callback)
@@ -331,6 +343,32 @@ class EnvClient(_SyncSession, Generic[ActionT, ObservationT, StateT]):
             Unsupported: `transport` is `local`, and the server hands over no local lane.
         """
         return cls._connect(address, OpenRequest(options, 1, 0, autoreset_mode, fields, wait_s), transport, copy=copy)
+
+    @classmethod
+    def from_docker_image(
+        cls,
+        image: str,
+        *,
+        profile: str | Profile = "hardened",
+        timeout_s: float = net.START_TIMEOUT_S,
+        **kwargs: Any,
+    ) -> Self:
+        """Start a container of an image and open a session of one lane on it; both end when the client is closed.
+
+        Args:
+            image: Its name or id.
+            profile: How it is held: `hardened`, `gvisor`, `open`, or one of your own.
+            timeout_s: Seconds until it must serve.
+            kwargs: Construction options, and the arguments of `connect`.
+
+        Raises:
+            OpenEnvError: As `openenv_grpc.make`.
+        """
+        from openenv_grpc.providers import base, running
+
+        source = base.EnvironmentSource("", image=image, profile=profile)
+        provider = base.find_provider("docker")
+        return running.start_client(provider, source, timeout_s, lambda address: cls.connect(address, **kwargs))
 
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None, timeout_s: float | None = None

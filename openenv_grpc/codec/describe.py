@@ -24,6 +24,7 @@ from openenv_grpc.specs import (
     ArraySpec,
     Capabilities,
     EnvironmentSpec,
+    Isolation,
     IsolationTier,
     Limits,
     OptionSpec,
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 _OPTION_TYPES = list(OptionType)  # in the order of the wire's OptionType
 MAX_DESCRIPTOR_BYTES = 4 << 20
+MAX_NAME = 64
+"""The longest name of a profile, runtime or network that is believed."""
 MAX_ARRAY_BYTES = 256 << 20
 """The most that one row of a column may take: a client receives no larger message."""
 
@@ -93,6 +96,23 @@ def limits_to_message(limits: Limits) -> spec_pb2.Limits:
 def limits_from_message(message: spec_pb2.Limits) -> Limits:
     """Limits from a message."""
     return Limits(**{field.name: getattr(message, field.name) for field in dataclasses.fields(Limits)})
+
+
+def isolation_to_message(isolation: Isolation) -> environment_pb2.Isolation:
+    """What holds a server as a message."""
+    return environment_pb2.Isolation(**dataclasses.asdict(isolation))
+
+
+def isolation_from_message(message: environment_pb2.Isolation) -> Isolation:
+    """What holds a server, as it claims; names and numbers that cannot be are `?` and 0."""
+    names = {name: getattr(message, name) for name in ("profile", "runtime", "network")}
+    return Isolation(
+        **{name: text if len(text) <= MAX_NAME and text.isprintable() else "?" for name, text in names.items()},
+        memory_bytes=message.memory_bytes,
+        cpus=message.cpus if 0 <= message.cpus < math.inf else 0.0,
+        pids=message.pids,
+        read_only=message.read_only,
+    )
 
 
 def _option_to_message(option: OptionSpec) -> spec_pb2.OptionSpec:
@@ -161,6 +181,7 @@ def server_from_message(message: environment_pb2.DescribeResponse) -> ServerSpec
         isolation_tier=IsolationTier(message.isolation_tier if message.isolation_tier in tiers else 0),
         open_sessions=message.open_sessions,
         draining=message.draining,
+        isolation=isolation_from_message(message.isolation) if message.HasField("isolation") else None,
     )
 
 

@@ -26,7 +26,7 @@ from openenv_grpc.server.sessions import SessionTable
 from openenv_grpc.server.workers import Workers
 from openenv_grpc.session.local import path_of
 from openenv_grpc.session.options import parse_option
-from openenv_grpc.specs import Limits
+from openenv_grpc.specs import Isolation, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,6 +53,7 @@ class ServerConfig:
         lifeline: A file descriptor; when its other end closes, the server shuts down. None for no lifeline.
         scratch: A directory that the server removes when it ends, for an owner that may be gone by then; or None.
         local_lane: Offer clients on a unix socket the local lane.
+        isolation: What holds this server, as whoever started it says; None where nobody does.
         ready: Called with the address in force once the server is SERVING (or its environment has failed).
     """
 
@@ -64,6 +65,7 @@ class ServerConfig:
     scratch: Path | None = None
     reflect: bool = True
     local_lane: bool = True
+    isolation: Isolation | None = None
     ready: Any = None
 
 
@@ -145,7 +147,7 @@ class App:
         path = path_of(self.address) if self.config.local_lane else None
         handover = None if path is None else Handover(path)
         table = SessionTable(workers, self.config.limits, handover)
-        servicer = EnvironmentServicer(table, metadata.version("openenv-grpc"))
+        servicer = EnvironmentServicer(table, metadata.version("openenv-grpc"), self.config.isolation)
         server = self._grpc_server(servicer, health_service)
         try:
             if handover is not None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from google.rpc import status_pb2
 
     from openenv_grpc.server.sessions import SessionTable
-    from openenv_grpc.specs import EnvironmentSpec
+    from openenv_grpc.specs import EnvironmentSpec, Isolation
 
     Context = grpc.aio.ServicerContext[bytes, bytes]
 
@@ -64,14 +64,16 @@ class EnvironmentServicer:
     Args:
         table: The session table.
         version: Version of this software.
+        isolation: What holds this server, for Describe; None where nobody has told it.
     """
 
-    def __init__(self, table: SessionTable, version: str) -> None:
+    def __init__(self, table: SessionTable, version: str, isolation: Isolation | None = None) -> None:
         """Not ready until `spec` is set."""
         self.spec: EnvironmentSpec | None = None
         self.failure: OpenEnvError | None = None
         self._table = table
         self._version = version
+        self._isolation = isolation
 
     def handler(self) -> Any:
         """All methods, for `grpc.aio.Server.add_generic_rpc_handlers`."""
@@ -109,6 +111,7 @@ class EnvironmentServicer:
             isolation_tier=int(IsolationTier.PROCESS),  # type: ignore[arg-type]
             open_sessions=len(self._table.sessions),
             draining=self._table.draining,
+            isolation=None if self._isolation is None else wire.isolation_to_message(self._isolation),
         )
         return answer.SerializeToString()
 

@@ -20,6 +20,7 @@ RESERVED = frozenset(
         "environment",
         "fields",
         "num_envs",
+        "profile",
         "provider",
         "render_mode",
         "shards",

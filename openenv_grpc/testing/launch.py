@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from openenv_grpc.errors import InvalidArgument
 from openenv_grpc.providers.base import EnvironmentSource, find_provider
+from openenv_grpc.providers.running import start
 from openenv_grpc.testing.target import TIMEOUT_S, Hints, Target
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class LocalServers:
     def start(self, **limits: float) -> Lease:
         """A server that serves."""
         begin = time.monotonic()
-        lease = find_provider("local").create(EnvironmentSource(self._environment, limits=limits))
+        lease = start(find_provider("local"), EnvironmentSource(self._environment, limits=limits))
         self._stack.callback(lease.destroy)
         self.start_s = time.monotonic() - begin
         return lease

@@ -13,7 +13,7 @@ class DescribeRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class DescribeResponse(_message.Message):
-    __slots__ = ("protocol_revision", "server_version", "environment", "limits", "isolation_tier", "open_sessions", "draining")
+    __slots__ = ("protocol_revision", "server_version", "environment", "limits", "isolation_tier", "open_sessions", "draining", "isolation")
     PROTOCOL_REVISION_FIELD_NUMBER: _ClassVar[int]
     SERVER_VERSION_FIELD_NUMBER: _ClassVar[int]
     ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
@@ -21,6 +21,7 @@ class DescribeResponse(_message.Message):
     ISOLATION_TIER_FIELD_NUMBER: _ClassVar[int]
     OPEN_SESSIONS_FIELD_NUMBER: _ClassVar[int]
     DRAINING_FIELD_NUMBER: _ClassVar[int]
+    ISOLATION_FIELD_NUMBER: _ClassVar[int]
     protocol_revision: int
     server_version: str
     environment: _spec_pb2.EnvironmentSpec
@@ -28,7 +29,26 @@ class DescribeResponse(_message.Message):
     isolation_tier: _spec_pb2.IsolationTier
     open_sessions: int
     draining: bool
-    def __init__(self, protocol_revision: _Optional[int] = ..., server_version: _Optional[str] = ..., environment: _Optional[_Union[_spec_pb2.EnvironmentSpec, _Mapping]] = ..., limits: _Optional[_Union[_spec_pb2.Limits, _Mapping]] = ..., isolation_tier: _Optional[_Union[_spec_pb2.IsolationTier, str]] = ..., open_sessions: _Optional[int] = ..., draining: bool = ...) -> None: ...
+    isolation: Isolation
+    def __init__(self, protocol_revision: _Optional[int] = ..., server_version: _Optional[str] = ..., environment: _Optional[_Union[_spec_pb2.EnvironmentSpec, _Mapping]] = ..., limits: _Optional[_Union[_spec_pb2.Limits, _Mapping]] = ..., isolation_tier: _Optional[_Union[_spec_pb2.IsolationTier, str]] = ..., open_sessions: _Optional[int] = ..., draining: bool = ..., isolation: _Optional[_Union[Isolation, _Mapping]] = ...) -> None: ...
+
+class Isolation(_message.Message):
+    __slots__ = ("profile", "runtime", "memory_bytes", "cpus", "pids", "read_only", "network")
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    RUNTIME_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CPUS_FIELD_NUMBER: _ClassVar[int]
+    PIDS_FIELD_NUMBER: _ClassVar[int]
+    READ_ONLY_FIELD_NUMBER: _ClassVar[int]
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
+    profile: str
+    runtime: str
+    memory_bytes: int
+    cpus: float
+    pids: int
+    read_only: bool
+    network: str
+    def __init__(self, profile: _Optional[str] = ..., runtime: _Optional[str] = ..., memory_bytes: _Optional[int] = ..., cpus: _Optional[float] = ..., pids: _Optional[int] = ..., read_only: bool = ..., network: _Optional[str] = ...) -> None: ...
 
 class OpenRequest(_message.Message):
     __slots__ = ("header_size", "shard", "seq", "timeout_ms", "session_id", "open", "padding", "payload")

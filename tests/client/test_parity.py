@@ -24,7 +24,7 @@ PAIRS = [
     (openenv_atari.AtariVectorEnv, openenv_atari.AsyncAtariVectorEnv),
 ]
 LOCAL = {"__enter__", "__exit__", "__aenter__", "__aexit__"}  # each in its own way
-NOT_AWAITED = {"add_cleanup", "records_class"}  # no I/O
+NOT_AWAITED = {"add_cleanup", "records_class", "set_isolation"}  # no I/O
 
 
 def public(cls: type[Any]) -> dict[str, Any]:

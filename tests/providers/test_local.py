@@ -28,6 +28,7 @@ from openenv_grpc.errors import (
 )
 from openenv_grpc.providers.base import EnvironmentSource, find_provider
 from openenv_grpc.providers.local import LocalProvider
+from openenv_grpc.providers.running import start
 from tests.client.environments import SLOW, UNBUILDABLE
 from tests.helpers.packages import ROOT, environ
 from tests.helpers.processes import alive, descendants, descriptors, until
@@ -225,7 +226,7 @@ def test_a_wrong_option_leaves_nothing():
 def test_a_server_that_starts_too_slowly():
     error = refused("echo", timeout_s=0.01)
     assert isinstance(error, ServerUnavailable)
-    assert "echo did not serve within 0.01 s" in str(error)
+    assert "echo did not serve in time" in str(error)
 
 
 def test_a_server_that_dies_while_it_starts(monkeypatch: pytest.MonkeyPatch):
@@ -249,13 +250,13 @@ def test_a_cancelled_start_leaves_nothing():
 
 def test_providers_by_name():
     assert isinstance(find_provider("local"), LocalProvider)
-    with pytest.raises(InvalidArgument, match="there is: local") as caught:
+    with pytest.raises(InvalidArgument, match="there are: local") as caught:
         oe.make("echo", provider="moon")
     assert caught.value.field == "provider"
 
 
 def test_a_lease_can_be_ended_twice():
-    lease = LocalProvider().create(EnvironmentSource("echo"))
+    lease = start(LocalProvider(), EnvironmentSource("echo"))
     pid = int(lease.details["pid"])
     assert psutil.Process(pid).is_running()
     lease.destroy()
@@ -265,7 +266,7 @@ def test_a_lease_can_be_ended_twice():
 
 
 def test_a_server_with_limits_of_its_own():
-    lease = LocalProvider().create(EnvironmentSource("echo", limits={"sessions": 1, "step_time_s": 2.5}))
+    lease = start(LocalProvider(), EnvironmentSource("echo", limits={"sessions": 1, "step_time_s": 2.5}))
     try:
         with oe.connect(lease.address) as env:
             assert (env.limits.sessions, env.limits.step_time_s) == (1, 2.5)
@@ -277,7 +278,7 @@ def test_a_server_with_limits_of_its_own():
 
 def test_an_impossible_limit():
     with pytest.raises(ServerUnavailable, match="no such limit"):
-        LocalProvider().create(EnvironmentSource("echo", limits={"nope": 1}))
+        start(LocalProvider(), EnvironmentSource("echo", limits={"nope": 1}))
 
 
 def test_nothing_grows_here():

@@ -42,6 +42,7 @@ class Request:
     output: Path | None
     address: str | None
     provider: str
+    profile: str | None = None
     options: list[str] = field(default_factory=list)
 
 
@@ -62,7 +63,12 @@ def rollout(
     address: Annotated[
         str | None, typer.Option(help="Use the server that runs at unix:/path or host:port instead of starting one.")
     ] = None,
-    provider: Annotated[str, typer.Option(help="Where to start the environment's server.")] = "local",
+    provider: Annotated[
+        str, typer.Option(help="Where to start the environment's server: local, or docker (a container of its image).")
+    ] = "local",
+    profile: Annotated[
+        str | None, typer.Option(help="How docker holds it: hardened (the default), gvisor, or open.")
+    ] = None,
 ) -> None:
     """Play whole episodes with a policy; show their returns, and write them as CSV and JSON.
 
@@ -102,6 +108,7 @@ def rollout(
         output,
         address,
         provider,
+        profile,
         option or [],
     )
     raise typer.Exit(run(request))
@@ -147,18 +154,24 @@ def _open(request: Request) -> Iterator[tuple[Client, dict[str, Any]]]:
     """A session on the server that runs, or on one of our own; the options it was opened with."""
     from openenv_grpc.client import VectorEnvClient
     from openenv_grpc.providers.base import EnvironmentSource, find_provider
+    from openenv_grpc.providers.running import start
     from openenv_grpc.specs import AutoresetMode
 
     with contextlib.ExitStack() as stack:
-        address = request.address
+        address, lease = request.address, None
         if address is None:
-            lease = find_provider(request.provider).create(EnvironmentSource(request.environment))
+            lease = start(
+                find_provider(request.provider), EnvironmentSource(request.environment, profile=request.profile)
+            )
             stack.callback(lease.destroy)
             address = lease.address
         options = _read_options(request, address)
         mode = AutoresetMode.DISABLED
         client: Client = VectorEnvClient.connect(address, request.lanes, autoreset_mode=mode, **options)
-        yield stack.enter_context(client), options
+        stack.enter_context(client)
+        if lease is not None:
+            client.set_isolation(lease.isolation)
+        yield client, options
 
 
 def _read_options(request: Request, address: str) -> dict[str, Any]:

@@ -81,6 +81,7 @@ def describe(ledger: Ledger, run: Run) -> dict[str, Any]:
         "transport": run.client.transport,
         "address": request.address,
         "provider": None if request.address else request.provider,
+        "isolation": None if server.isolation is None else asdict(server.isolation),
         "finished_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "versions": {
             "openenv-grpc": metadata.version("openenv-grpc"),
@@ -112,6 +113,7 @@ def facts(ledger: Ledger, run: Run, paths: list[Path]) -> dict[str, str]:
         "episodes": f"{len(finished)}: {terminated} terminated, {len(finished) - terminated} truncated",
         "steps": f"{ledger.steps:,} in {run.wall_s:.2f} s: {pace}",
         "transport": f"{run.client.transport}, {where}",
+        "isolation": str(server.isolation or "not told"),
     }
     if run.interrupted or len(finished) < request.episodes:
         why = "interrupted" if run.interrupted else "stopped"

@@ -1,0 +1,284 @@
+"""The docker provider: each lease is a hardened container of its own, reached by unix sockets.
+
+Nothing outlives its owner: a healthy server ends with the lifeline, which the kernel closes for us even after
+`kill -9`; a paused or a hostile one is ended by the owner's guardian, and if that is gone too by the next reaper.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from openenv_grpc.errors import EnvironmentFailed, InvalidArgument, ServerUnavailable
+from openenv_grpc.providers.base import EnvironmentSource, Lease, LeaseState, LeaseStatus, has_labels
+from openenv_grpc.providers.docker import guard, reaper
+from openenv_grpc.providers.docker.box import Box
+from openenv_grpc.providers.docker.container import LABEL, check_engine, check_image, container_config
+from openenv_grpc.providers.docker.engine import Engine
+from openenv_grpc.providers.docker.probe import probe
+from openenv_grpc.providers.lifeline import failure_of, log_tail, read_line
+from openenv_grpc.providers.owner import owner_id
+from openenv_grpc.providers.profiles import HARDENED, Profile, find_profile
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Mapping, Sequence
+
+TTL_S = 86_400.0
+AT_ONCE = max(4, 2 * (os.cpu_count() or 1))
+"""Containers that start at the same time; more would only slow each other down."""
+LOOK_S = 0.2
+"""How often a container that has not reported yet is looked at."""
+END_S = 3.0
+"""How long a container that has hung up may take to end."""
+
+
+@dataclass
+class _Container:
+    """A container and what belongs to it."""
+
+    lease: Lease
+    box: Box
+    profile: Profile
+    name: str
+    lifeline: socket.socket | None = None
+
+    def let_go(self) -> None:
+        if self.lifeline is not None:
+            self.lifeline.close()
+
+
+class DockerProvider:
+    """Starts containers.
+
+    Args:
+        profile: How they are held, where a source does not say: the name of a profile, or one of your own.
+        ttl_s: Seconds after which a container ends whatever happens.
+        engine: The engine's address; by default `DOCKER_HOST`, else this machine's.
+    """
+
+    def __init__(self, profile: str | Profile = HARDENED, *, ttl_s: float = TTL_S, engine: str | None = None) -> None:
+        """Nothing runs yet.
+
+        Raises:
+            InvalidArgument: There is no such profile.
+        """
+        self._profile = find_profile(profile)
+        self._ttl_s = ttl_s
+        self._engine = Engine(engine)
+        self._containers: dict[str, _Container] = {}
+        self._starting: asyncio.Semaphore | None = None
+        self._reaping: asyncio.Task[Any] | None = None
+
+    async def create(self, source: EnvironmentSource, deadline: float) -> Lease:
+        """Start a container and wait until its server is healthy and has described itself.
+
+        Raises:
+            InvalidArgument: There is no such image.
+            Unsupported: This machine cannot give what the profile asks for.
+            EnvironmentFailed: The server says that its environment cannot be built.
+            ServerUnavailable: No engine, or it did not start: the message has the reason and the end of its log.
+        """
+        profile = self._profile if source.profile is None else find_profile(source.profile)
+        facts = await self._engine.facts()
+        check_engine(facts, profile)
+        image_name = source.image or image_of(source.environment)
+        image = check_image(image_name, await self._image(image_name, source))
+        await self._watch_over()
+        if self._starting is None:
+            self._starting = asyncio.Semaphore(AT_ONCE)
+        async with self._starting:
+            container = self._prepare(source, profile, image_name, profile.isolation(facts.default_runtime))
+            self._containers[container.lease.id] = container
+            try:
+                arguments = tuple(f"--limit={name}={value}" for name, value in source.limits.items())
+                config = container_config(
+                    image,
+                    container.box,
+                    profile,
+                    facts,
+                    isolation=profile.isolation(facts.default_runtime),
+                    labels=_labels(container),
+                    arguments=arguments,
+                )
+                await self._start(container, config, deadline)
+            except BaseException:
+                await asyncio.shield(asyncio.ensure_future(self.destroy(container.lease.id)))
+                raise
+        return container.lease
+
+    async def _image(self, name: str, source: EnvironmentSource) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = await self._engine.call("inspect_image", name)
+        except InvalidArgument:
+            build = f"build it with `openenv-grpc build {source.environment}`" if source.image is None else "build it"
+            msg = f"there is no image {name}; {build}, or pull it"
+            raise InvalidArgument(msg, field="image") from None
+        return found
+
+    async def _watch_over(self) -> None:
+        """See to it that containers end with us, before there is one; and end those that others have left."""
+        await self._engine.run(guard.ensure, self._engine.address)
+        if self._reaping is None:
+            self._reaping = asyncio.ensure_future(self._reap())
+
+    async def _reap(self) -> None:
+        with contextlib.suppress(ServerUnavailable):
+            await self._engine.run(reaper.reap, self._engine.client)
+
+    def _prepare(self, source: EnvironmentSource, profile: Profile, image: str, isolation: Any) -> _Container:
+        lease_id, expires = secrets.token_hex(8), time.time() + self._ttl_s
+        box = Box.make(lease_id, owner_id(), expires)
+        guard.tell(expires)
+        name = f"openenv-{lease_id}"
+        lease = Lease(
+            lease_id,
+            box.address,
+            self,
+            isolation=isolation,
+            expires=expires,
+            labels=dict(source.labels),
+            details={"container": name, "image": image, "directory": str(box.root)},
+        )
+        return _Container(lease, box, profile, name)
+
+    async def _start(self, container: _Container, config: dict[str, Any], deadline: float) -> None:
+        listener = container.box.listen()
+        with listener:
+            await self._engine.call(
+                "create_container_from_config", config, container.name, doing="creating a container"
+            )
+            await self._engine.call("start", container.name, doing="starting a container")
+            container.lifeline = await self._accept(container, listener, deadline)
+        await self._await_line(container, deadline)
+        await self._engine.run(container.box.link)
+        await self._engine.run(probe, container.box.address, deadline)
+
+    async def _accept(self, container: _Container, listener: socket.socket, deadline: float) -> socket.socket:
+        """The server's connection to the lifeline; only the first that connects is listened to.
+
+        Raises:
+            ServerUnavailable: The container ended, or nobody has connected in time.
+        """
+        accept = asyncio.ensure_future(asyncio.get_running_loop().sock_accept(listener))
+        try:
+            while True:
+                await asyncio.wait([accept], timeout=min(LOOK_S, max(deadline - time.monotonic(), 0)))
+                if accept.done():
+                    lifeline = accept.result()[0]
+                    lifeline.setblocking(False)
+                    return lifeline
+                if time.monotonic() >= deadline:
+                    raise await self._failed(container, "has not reported in time")
+                if (await self.status(container.lease.id)).state is LeaseState.ENDED:
+                    raise await self._failed(container)
+        finally:
+            accept.cancel()
+
+    async def _await_line(self, container: _Container, deadline: float) -> None:
+        """Wait for the one line that a server writes when it serves, or says why it does not."""
+        if container.lifeline is None:
+            return
+        try:
+            line = await read_line(container.lifeline, deadline)
+        except asyncio.TimeoutError:
+            raise await self._failed(container, "did not serve in time") from None
+        if line is None:
+            raise await self._failed(container)
+        failure = failure_of(line)
+        if isinstance(failure, EnvironmentFailed):
+            log = await self.logs(container.lease.id)
+            raise EnvironmentFailed(failure.message + log_tail(log), field=failure.field)
+        if failure is not None:
+            raise failure
+
+    async def _failed(self, container: _Container, what: str = "") -> ServerUnavailable:
+        """Why a container does not serve, with the end of its log."""
+        end = time.monotonic() + (0 if what else END_S)
+        status = await self.status(container.lease.id)
+        while status.state is LeaseState.RUNNING and time.monotonic() < end:
+            await asyncio.sleep(0.05)
+            status = await self.status(container.lease.id)
+        reason = f"ended: {status.reason}" if status.state is LeaseState.ENDED else what or "hung up"
+        log = await self.logs(container.lease.id)
+        return ServerUnavailable(f"the container of {container.lease.details['image']} {reason}{log_tail(log)}")
+
+    async def status(self, lease_id: str) -> LeaseStatus:
+        """What has become of a lease."""
+        container = self._containers.get(lease_id)
+        found = None if container is None else await self._engine.inspect(container.name)
+        if container is None or found is None:
+            return LeaseStatus(LeaseState.GONE)
+        return _status_of(found["State"], container.profile)
+
+    async def destroy(self, lease_id: str) -> None:
+        """End a container and remove all it left. One that is gone already is no error.
+
+        Raises:
+            ServerUnavailable: The engine does not answer; the guardian will see to it.
+        """
+        container = self._containers.get(lease_id)
+        if container is None:
+            return
+        container.let_go()
+        await self._engine.remove(container.name)
+        self._containers.pop(lease_id, None)
+        await self._engine.run(container.box.remove)
+
+    async def list(self, labels: Mapping[str, str] | None = None) -> Sequence[Lease]:
+        """The leases that are not destroyed, with these labels at least."""
+        return [found.lease for found in self._containers.values() if has_labels(found.lease, labels)]
+
+    async def logs(self, lease_id: str, tail: int = 200) -> str:
+        """The last lines that a container wrote, harmless to print; "" where nothing is known."""
+        container = self._containers.get(lease_id)
+        return "" if container is None else await self._engine.logs(container.name, tail)
+
+    async def close(self) -> None:
+        """Destroy all leases."""
+        await asyncio.gather(*(self.destroy(lease_id) for lease_id in list(self._containers)))
+
+
+def image_of(environment: str) -> str:
+    """The image that `openenv-grpc build` makes of an environment.
+
+    Raises:
+        InvalidArgument: It is no name of an environment.
+    """
+    if not environment or not environment.replace("-", "").replace("_", "").isalnum() or not environment.isascii():
+        msg = (
+            f"{environment!r} is no name of an environment; the docker provider runs images: build one with "
+            "`openenv-grpc build NAME`, or name an image"
+        )
+        raise InvalidArgument(msg, field="environment")
+    return f"openenv-{environment.lower()}:latest"
+
+
+def _labels(container: _Container) -> dict[str, str]:
+    lease = container.lease
+    return {f"{LABEL}run.{name}": value for name, value in lease.labels.items()} | {
+        f"{LABEL}lease": lease.id,
+        f"{LABEL}owner": owner_id(),
+        f"{LABEL}expires": f"{lease.expires:.3f}",
+        f"{LABEL}run": lease.labels.get("run", ""),
+        f"{LABEL}profile": container.profile.name,
+        f"{LABEL}directory": str(container.box.root),
+    }
+
+
+def _status_of(state: Mapping[str, Any], profile: Profile) -> LeaseStatus:
+    if state.get("Paused"):
+        return LeaseStatus(LeaseState.PAUSED)
+    if state.get("Running") or state.get("Status") == "created":
+        return LeaseStatus(LeaseState.RUNNING)
+    code = state.get("ExitCode")
+    if state.get("OOMKilled"):
+        limit = f"{profile.memory_bytes / (1 << 20):,.0f} MiB"
+        return LeaseStatus(LeaseState.ENDED, f"out of memory (its limit is {limit}), exit code {code}")
+    error = f" ({state['Error']})" if state.get("Error") else ""
+    return LeaseStatus(LeaseState.ENDED, f"exit code {code}{error}")
