@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from openenv_grpc.cli import build, check, describe, generate, init, rollout, serve
-from openenv_grpc.errors import OpenEnvError
+from openenv_grpc.errors import OpenEnvError, harmless
 
 GRPC_EXPERIMENTS = "-event_engine_client,-event_engine_listener"
 """Has the threads that wait in gRPC read its sockets, where a second pool of threads would hand every event on to them:
@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         app(argv)
     except OpenEnvError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(harmless(f"error: {error}"), err=True)
         return 1
     except SystemExit as end:  # how typer ends, whatever it has to say: 2 for wrong usage, 130 for Ctrl-C
         return end.code if isinstance(end.code, int) else 0

@@ -16,7 +16,9 @@ def sockets() -> dict[str, str]:
     found = {}
     for family in range(1, 47):
         for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_RAW, socket.SOCK_SEQPACKET):
-            found[f"{family} {kind.name}"] = in_child(lambda f=family, k=kind: outcome(lambda: socket.socket(f, k).close()))
+            found[f"{family} {kind.name}"] = in_child(
+                lambda f=family, k=kind: outcome(lambda: socket.socket(f, k).close())
+            )
     for name, kind, protocol in (
         ("icmp", socket.SOCK_DGRAM, 1), ("sctp", socket.SOCK_STREAM, 132), ("dccp", 6, 33), ("mptcp", socket.SOCK_STREAM, 262),
         ("udplite", socket.SOCK_DGRAM, 136), ("raw", socket.SOCK_RAW, 255), ("packet", 10, 768),

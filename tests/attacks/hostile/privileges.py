@@ -43,7 +43,7 @@ def become_root() -> dict[str, str]:
         "nice": in_child(lambda: outcome(lambda: os.setpriority(os.PRIO_PROCESS, 0, -5))),
         "raise limit": in_child(_raise_limit),
         "oom_score_adj": in_child(lambda: outcome(lambda: Path("/proc/self/oom_score_adj").write_text("-1000"))),
-        "device": outcome(lambda: os.mknod("/tmp/sda", 0o60666, os.makedev(8, 0))),  # noqa: S108
+        "device": outcome(lambda: os.mknod("/tmp/sda", 0o60666, os.makedev(8, 0))),
         "device in the shared directory": outcome(lambda: os.mknod("/run/openenv/mem", 0o20666, os.makedev(1, 1))),
     }
 
@@ -130,13 +130,18 @@ def processes() -> dict[str, Any]:
     """Whom one can see and signal: nobody but those of this container."""
     pids = sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
     names = [Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode() for pid in pids]
-    return {"pids": pids, "names": names, "signal init": outcome(lambda: os.kill(1, 9)), "hostname": os.uname().nodename}
+    return {
+        "pids": pids,
+        "names": names,
+        "signal init": outcome(lambda: os.kill(1, 9)),
+        "hostname": os.uname().nodename,
+    }
 
 
 def run_from_writable() -> dict[str, str]:
     """Programs that were written here and are to be run."""
     found = {}
-    for directory in ("/tmp", "/dev/shm", "/run/openenv"):  # noqa: S108
+    for directory in ("/tmp", "/dev/shm", "/run/openenv"):
         path = os.path.join(directory, "program")
         with open(path, "wb") as file:
             file.write(Path("/bin/true").read_bytes())

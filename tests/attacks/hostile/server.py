@@ -6,6 +6,7 @@ Describe, or of `SESSION`, a generator that gets the requests and yields bytes.
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,13 +14,14 @@ from concurrent import futures
 from typing import Any
 
 import grpc
+from google.rpc import status_pb2
 
+from openenv_echo_server import EchoEnvironment
 from openenv_grpc.codec import describe as wire
 from openenv_grpc.codec.frame import encode, varint
 from openenv_grpc.specs import PROTOCOL_REVISION, Limits
 from openenv_grpc.v1 import environment_pb2, session_pb2, spec_pb2
 from openenv_grpc.worker.describe import describe
-from openenv_echo_server import EchoEnvironment
 
 MIB = 1 << 20
 Frames = Iterator[bytes]
@@ -58,6 +60,9 @@ DESCRIBE: dict[str, Callable[[], bytes]] = {
     "describe_long_documentation": lambda: changed(documentation="x" * (200 * MIB)),
     "describe_empty_columns": lambda: description().SerializeToString() + field(3, field(8, b"\x12\0" * (60 * MIB))),
     "describe_many_columns": lambda: named_columns(700_000),
+    "describe_columns": lambda: named_columns(5000),
+    "describe_options": lambda: description().SerializeToString() + field(3, b"\x4a\0" * 2000),
+    "describe_no_time": lambda: description(Limits(step_time_s=math.nan)).SerializeToString(),
     "describe_empty_options": lambda: description().SerializeToString() + field(3, b"\x4a\0" * (60 * MIB)),
     "describe_empty_files": lambda: changed(descriptor_set=b"\x0a\0" * MIB),
     "describe_broken_files": lambda: changed(descriptor_set=b"\xff" * 1000),
@@ -157,10 +162,19 @@ def _empty_infos(request: Any) -> bytes:
     return session_pb2.SessionResponse(seq=request.seq).SerializeToString() + field(7, b"\x32\0" * (60 * MIB))
 
 
+def _escapes(request: Any) -> bytes:
+    """Text that would set a terminal's title and clear it."""
+    status = status_pb2.Status(code=2, message="\x1b]0;attack\x07\x1b[2J")
+    return encode(session_pb2.SessionResponse(seq=request.seq, status=status))
+
+
 SESSION: dict[str, Callable[[Any], Frames]] = {
     "wrong_columns": wrong_columns,
     "wrong_shards": wrong_shards,
     "many_shards": many_shards,
+    "more_shards": lambda requests: (
+        opened(shards=[one] * 5) for one in [session_pb2.Shard(lanes=1)] if next(requests)
+    ),
     "session_silent": silent,
     "session_ends": ends_at_once,
     "session_garbage": not_opened,
@@ -176,7 +190,8 @@ SESSION: dict[str, Callable[[Any], Frames]] = {
     ),
     "answer_too_long": answering(lambda request: bytes(300 * MIB)),
     "answer_empty_infos": answering(_empty_infos),
-    "limits_for_ever": lambda requests: (opened(limits=Limits(step_time_s=1e300)) for _ in range(next(requests) is None, 1)),
+    "answer_escapes": answering(_escapes),
+    "limits_for_ever": lambda requests: (opened(limits=Limits(step_time_s=1e300)) for _ in [next(requests)]),
 }
 
 
@@ -190,7 +205,8 @@ class Service(grpc.GenericRpcHandler):
     def __init__(self, mode: str) -> None:
         """Prepare the answer to Describe."""
         self._session = SESSION.get(mode, ends_at_once)
-        self._description = DESCRIBE.get(mode, lambda: description().SerializeToString())()
+        limits = Limits(step_time_s=1.0)  # what a client waits for
+        self._description = DESCRIBE.get(mode, lambda: description(limits).SerializeToString())()
 
     def service(self, handler_call_details: Any) -> Any:
         """Find the handler of a call."""
