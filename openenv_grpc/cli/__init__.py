@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from openenv_grpc.cli import build, check, describe, generate, init, rollout, serve
+from openenv_grpc.cli import build, check, containers, describe, generate, init, rollout, serve
 from openenv_grpc.errors import OpenEnvError, harmless
 
 GRPC_EXPERIMENTS = "-event_engine_client,-event_engine_listener"
@@ -26,6 +26,8 @@ app.command()(rollout.rollout)
 app.command()(serve.serve)
 app.command()(describe.describe)
 app.command()(check.check)
+app.command()(containers.ps)
+app.command()(containers.reap)
 app.command()(build.build)
 app.command()(init.init)
 app.command()(generate.generate)
