@@ -19,11 +19,12 @@ from openenv_echo import EchoAction, EchoEnv
 from openenv_grpc.providers.profiles import MIB, Profile
 
 HERE = Path(__file__).parent
+IMAGE = os.environ.get("OPENENV_TEST_ECHO_IMAGE", "openenv-echo:latest")
 TAG = f"openenv-attacks-{os.getpid()}"
 SMALL = Profile("attacked", memory_bytes=384 * MIB, pids=96, open_files=512, tmp_bytes=16 * MIB, shm_bytes=16 * MIB)
 """The hardened profile, with limits that are soon reached."""
 DOCKERFILE = """
-FROM openenv-echo:latest
+FROM {base}
 USER 0
 COPY hostile /opt/attacks/hostile
 RUN cp /usr/bin/id /opt/setuid-id && chmod 4755 /opt/setuid-id
@@ -53,7 +54,7 @@ def image_of(engine: Any) -> Callable[..., str]:
     built: dict[str, str] = {}
 
     def build(*entry: str) -> str:
-        text = DOCKERFILE.format(entry=json.dumps(entry or ENVIRONMENT))
+        text = DOCKERFILE.format(base=IMAGE, entry=json.dumps(entry or ENVIRONMENT))
         if text not in built:
             context = io.BytesIO()
             with tarfile.open(fileobj=context, mode="w") as tar:
@@ -126,7 +127,7 @@ class Neighbour:
 
     def __init__(self) -> None:
         """Start it."""
-        self.env = EchoEnv.from_docker_image("openenv-echo:latest", profile=SMALL)
+        self.env = EchoEnv.from_docker_image(IMAGE, profile=SMALL)
         self.env.reset()
         self.episode, self.steps = self.env.state().episode_id, 0
 
