@@ -150,10 +150,8 @@ def answering(*answers: Callable[[Any], bytes]) -> Callable[[Any], Frames]:
     def serve(requests: Any) -> Frames:
         next(requests)
         yield opened()
-        number = 0
-        for request in requests:
+        for number, request in enumerate(requests):
             yield answers[min(number, len(answers) - 1)](session_pb2.SessionRequest.FromString(request))
-            number += 1
 
     return serve
 
