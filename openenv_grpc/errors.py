@@ -240,14 +240,19 @@ def from_status(status: status_pb2.Status) -> OpenEnvError:
     if kind is None:
         names = code_pb2.Code.DESCRIPTOR.values_by_number
         name = names[status.code].name if status.code in names else str(status.code)
-        return RemoteError(f"{name}: {status.message}")
+        return RemoteError(harmless(f"{name}: {status.message}"))
     violation = bad.field_violations[0] if bad.field_violations else None
     return kind(
-        violation.description if violation else status.message,
+        harmless(violation.description if violation else status.message),
         field=violation.field if violation else None,
         metadata=dict(info.metadata),
         retry_after_s=_delay_s(retry),
     )
+
+
+def harmless(text: str) -> str:
+    """Text that a terminal only shows: what would move its cursor or worse is replaced."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _delay_s(retry: error_details_pb2.RetryInfo) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from openenv_grpc.errors import OpenEnvError, Unsupported
+from openenv_grpc.errors import OpenEnvError, Unsupported, harmless
 
 GRPC_EXPERIMENTS = "-event_engine_client,-event_engine_listener"
 """Has the threads that wait in gRPC read its sockets, where a second pool of threads would hand every event on to them:
@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return _run(arguments)
     except OpenEnvError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(harmless(f"error: {error}"), file=sys.stderr)
         return 1
     except SystemExit as end:  # how a command line ends, whatever it has to say: 2 for wrong usage, 130 for Ctrl-C
         return end.code if isinstance(end.code, int) else 0

@@ -127,6 +127,8 @@ class _AsyncSession:
             while True:
                 self._core.receive(await self._carrier.receive())
                 self._wake()
+                if self._core.ended and not self._core.waiting:  # what else may come, without end, is not read
+                    return
         except OpenEnvError as error:
             self._fail(error)
 

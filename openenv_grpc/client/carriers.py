@@ -15,13 +15,17 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from openenv_grpc.client import channel as net
-from openenv_grpc.errors import OpenEnvError, ServerUnavailable, SessionLost
+from openenv_grpc.errors import MalformedFrame, OpenEnvError, ServerUnavailable, SessionLost
 
 if TYPE_CHECKING:
     from openenv_grpc.session.calls import Call
     from openenv_grpc.specs import ServerSpec
 
 _EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
+UNASKED = 128
+UNASKED_BYTES = 1 << 20
+"""Frames that may come without a request, such as the end of each shard's session, and the length of one of them. They
+are kept until somebody calls, so a server must not be able to send without end."""
 
 
 class GrpcCarrier:
@@ -43,6 +47,7 @@ class GrpcCarrier:
         self._outgoing: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._incoming: queue.SimpleQueue[bytes | OpenEnvError] = queue.SimpleQueue()
         self._stream: Any = None
+        self._asked = 0
 
     def describe(self, timeout_s: float = net.DESCRIBE_TIMEOUT_S) -> ServerSpec:
         """Ask who the server is."""
@@ -58,10 +63,11 @@ class GrpcCarrier:
         Raises:
             ServerUnavailable: It did not come in time.
         """
+        self._asked += 1
         self._outgoing.put(frame)
         self._stream = self._channel.stream_stream(net.SERVICE + "Session")(iter(self._outgoing.get, None))
         weakref.finalize(self, self._stream.cancel).atexit = False  # its thread does not keep a forgotten client alive
-        reader = threading.Thread(target=_read, args=(self._stream, self._incoming, self.address), daemon=True)
+        reader = threading.Thread(target=_read, args=(self._stream, weakref.ref(self), self._incoming), daemon=True)
         reader.start()
         alarm = threading.Timer(timeout_s, self.cancel)
         alarm.daemon = True
@@ -78,6 +84,7 @@ class GrpcCarrier:
 
     def send(self, call: Call) -> None:
         """Send a call's frames."""
+        self._asked += len(call.frames)
         for frame in call.frames:
             self._outgoing.put(frame)
 
@@ -112,14 +119,24 @@ class GrpcCarrier:
         closing.join(0.5)
 
 
-def _read(stream: Any, incoming: queue.SimpleQueue[bytes | OpenEnvError], address: str) -> None:
+def _read(stream: Any, owner: weakref.ref[GrpcCarrier], incoming: queue.SimpleQueue[bytes | OpenEnvError]) -> None:
     """Move frames from a stream to a queue; the last item is the error that says why there are no more."""
     error: OpenEnvError = SessionLost("the server ended the stream")
+    arrived = 0
     try:
         for frame in stream:
+            arrived += 1
+            carrier = owner()
+            ahead = arrived - carrier._asked if carrier is not None else 0
+            del carrier  # it is forgotten when its owner forgets it
+            if ahead > UNASKED or (ahead > 0 and len(frame) > UNASKED_BYTES):
+                error = MalformedFrame("the server sends more than it was asked for")
+                stream.cancel()
+                break
             incoming.put(frame)
     except grpc.RpcError as broken:
-        error = net.translate(broken, address, opened=True)
+        carrier = owner()
+        error = net.translate(broken, "the server" if carrier is None else carrier.address, opened=True)
     incoming.put(error)
 
 

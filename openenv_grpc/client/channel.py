@@ -9,7 +9,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 
-from openenv_grpc.codec.describe import records_of, server_from_message, structure_of
+from openenv_grpc.codec.describe import MAX_DESCRIPTION_BYTES, records_of, server_from_message, structure_of
 from openenv_grpc.codec.schema import structure
 from openenv_grpc.errors import (
     InvalidArgument,
@@ -130,8 +130,11 @@ def read_description(data: bytes, address: str) -> ServerSpec:
     """The answer to Describe, checked.
 
     Raises:
-        ProtocolMismatch: The server speaks another revision, or what it says is broken.
+        ProtocolMismatch: The server speaks another revision, or what it says is broken or far too long.
     """
+    if len(data) > MAX_DESCRIPTION_BYTES:
+        msg = f"the server at {address} describes itself in {len(data)} bytes, at most {MAX_DESCRIPTION_BYTES} are read"
+        raise ProtocolMismatch(msg)
     try:
         message = environment_pb2.DescribeResponse.FromString(data)
     except DecodeError:

@@ -35,7 +35,7 @@ from openenv_grpc.specs import (
 from openenv_grpc.v1 import environment_pb2, spec_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from google.protobuf.descriptor import FileDescriptor
 
@@ -43,6 +43,12 @@ _OPTION_TYPES = list(OptionType)  # in the order of the wire's OptionType
 MAX_DESCRIPTOR_BYTES = 4 << 20
 MAX_NAME = 64
 """The longest name of a profile, runtime or network that is believed."""
+MAX_DESCRIPTION_BYTES = MAX_DESCRIPTOR_BYTES + (1 << 20)
+"""The most that a server may say about itself: a message is many times larger once it is parsed."""
+MAX_COLUMNS = 4096
+MAX_OPTIONS = 1024
+MAX_LIMIT_S = 86_400.0
+"""The longest time that a server's limits are believed."""
 MAX_ARRAY_BYTES = 256 << 20
 """The most that one row of a column may take: a client receives no larger message."""
 
@@ -53,12 +59,15 @@ def columns_to_message(specs: dict[str, ArraySpec], target: Any) -> None:
         target.add(name=name, dtype=NUMBERS[spec.dtype], shape=spec.shape, low=spec.low, high=spec.high)
 
 
-def columns_from_message(columns: Iterable[spec_pb2.ColumnSpec]) -> dict[str, ArraySpec]:
+def columns_from_message(columns: Sequence[spec_pb2.ColumnSpec]) -> dict[str, ArraySpec]:
     """Column specs by name.
 
     Raises:
-        SpecMismatch: Unknown dtype, impossible shape or bounds; `field` names the column.
+        SpecMismatch: Unknown dtype, impossible shape or bounds; `field` names the column. Or far too many columns.
     """
+    if len(columns) > MAX_COLUMNS:
+        msg = f"{len(columns)} columns, at most {MAX_COLUMNS} are allowed"
+        raise SpecMismatch(msg)
     specs: dict[str, ArraySpec] = {}
     for column in columns:
         low = column.low if column.HasField("low") else None
@@ -94,8 +103,18 @@ def limits_to_message(limits: Limits) -> spec_pb2.Limits:
 
 
 def limits_from_message(message: spec_pb2.Limits) -> Limits:
-    """Limits from a message."""
-    return Limits(**{field.name: getattr(message, field.name) for field in dataclasses.fields(Limits)})
+    """Limits from a message. Times are at most MAX_LIMIT_S.
+
+    Raises:
+        ProtocolMismatch: A time that is none.
+    """
+    found = {field.name: getattr(message, field.name) for field in dataclasses.fields(Limits)}
+    for name in ("step_time_s", "session_idle_s"):
+        if not found[name] >= 0:
+            msg = f"{found[name]} is no time"
+            raise ProtocolMismatch(msg, field=f"limits.{name}")
+        found[name] = min(found[name], MAX_LIMIT_S)
+    return Limits(**found)
 
 
 def isolation_to_message(isolation: Isolation) -> environment_pb2.Isolation:
@@ -161,7 +180,14 @@ def environment_to_message(spec: EnvironmentSpec) -> spec_pb2.EnvironmentSpec:
 
 
 def environment_from_message(message: spec_pb2.EnvironmentSpec) -> EnvironmentSpec:
-    """An environment's description from a message."""
+    """An environment's description from a message.
+
+    Raises:
+        SpecMismatch: Columns that cannot be, or far too many columns or options.
+    """
+    if len(message.options) > MAX_OPTIONS:
+        msg = f"{len(message.options)} construction options, at most {MAX_OPTIONS} are allowed"
+        raise SpecMismatch(msg, field="options")
     return EnvironmentSpec(
         **{name: getattr(message, name) for name in _PLAIN},
         session=session_from_message(message.session),

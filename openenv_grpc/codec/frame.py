@@ -139,6 +139,13 @@ def decode(data: bytes, cls: type[MessageT], limit: int) -> Frame:
     return Frame(header, data, offset, length)
 
 
+def parsed_bytes(data: bytes | Apart) -> int:
+    """How much of a frame protobuf will parse: its header, or all of a message without header_size."""
+    head = data.head if isinstance(data, Apart) else data
+    tag, size = _SIZE.unpack_from(head) if len(head) >= _SIZE.size else (0, 0)
+    return size if tag == _SIZE_TAG and 0 < size < len(head) else len(head)
+
+
 def decode_apart(frame: Apart, cls: type[MessageT], limit: int) -> Frame:
     """Like `decode`, of a frame whose payload is elsewhere.
 

@@ -11,6 +11,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+from openenv_grpc import errors
 from openenv_grpc.errors import EnvironmentFailed, InvalidArgument, OpenEnvError, ServerUnavailable
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def harmless(text: str | bytes) -> str:
     """Text that a terminal only shows: what would move its cursor or worse is replaced."""
     if isinstance(text, bytes):
         text = text.decode(errors="replace")
-    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return errors.harmless(text)
 
 
 def log_tail(text: str) -> str:

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from openenv_grpc.codec.columns import TransitionLayout
     from openenv_grpc.codec.records import RecordSet
 
+MAX_PARSED = 64 << 20
+"""Bytes of an answer that protobuf parses, which takes up to fifty times the memory. Arrays are not among them."""
 MAX_STEPS = 64
 """Serialized steps that a session keeps, without actions: as many as it may have groups of lanes that step together."""
 
@@ -76,6 +78,9 @@ class ClientCore:
     ) -> None:
         """Read the answer to Open."""
         self.max_message_bytes = self._max = max_message_bytes
+        if len(answer) > wire.MAX_DESCRIPTION_BYTES:
+            msg = f"the answer to open has {len(answer)} bytes, at most {wire.MAX_DESCRIPTION_BYTES} are read"
+            raise MessageTooLarge(msg)
         response = self._decode(answer).header
         if response.HasField("status"):
             raise from_status(response.status)
@@ -89,6 +94,9 @@ class ClientCore:
         self.spec: SessionSpec = wire.session_from_message(opened.spec)
         self.limits: Limits = wire.limits_from_message(opened.limits)
         self.mode = read_mode(opened.autoreset_mode)
+        if len(opened.shards) > request.lanes:
+            msg = f"{len(opened.shards)} shards for {request.lanes} lanes"
+            raise MalformedFrame(msg, field="open.shards")
         self.shards = [range(shard.first_lane, shard.first_lane + shard.lanes) for shard in opened.shards]
         self.lanes = request.lanes
         self.fields = tuple(request.fields)
@@ -354,6 +362,9 @@ class ClientCore:
     # -- receiving ------------------------------------------------------------------------------------------------
 
     def _decode(self, data: bytes | frames.Apart) -> frames.Frame:
+        if (size := frames.parsed_bytes(data)) > MAX_PARSED:
+            msg = f"a header of {size} bytes, at most {MAX_PARSED} are read"
+            raise MessageTooLarge(msg)
         try:
             if isinstance(data, bytes):
                 return frames.decode(data, session_pb2.SessionResponse, self._max)
@@ -399,6 +410,11 @@ class ClientCore:
     def numbers(self) -> list[int]:
         """How many requests each shard has been given."""
         return list(self._seqs)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the session is over, for whatever reason."""
+        return self._ended is not None
 
     @property
     def waiting(self) -> bool:
