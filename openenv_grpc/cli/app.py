@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from openenv_grpc.cli import build, check, describe, generate, init, rollout, serve
+from openenv_grpc.cli import build, check, containers, describe, generate, init, rollout, serve
 
 app = typer.Typer(
     name="openenv-grpc",
@@ -25,6 +25,8 @@ def _serve(arguments: Annotated[list[str] | None, typer.Argument()] = None) -> N
 
 app.command()(describe.describe)
 app.command()(check.check)
+app.command()(containers.ps)
+app.command()(containers.reap)
 app.command()(build.build)
 app.command()(init.init)
 app.command()(generate.generate)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,8 @@ def connect(address: str | None = None) -> APIClient:
         msg = f"the engine at {url} is not this machine's: containers are reached by unix sockets; unset DOCKER_HOST"
         raise Unsupported(msg, field="provider")
     with translated("connecting to the engine"):
+        with socket.socket(socket.AF_UNIX) as knock:  # the SDK forgets a socket that nobody listens at
+            knock.connect("/" + url.partition("://")[2].lstrip("/"))
         return APIClient(base_url=url, timeout=CALL_TIMEOUT_S, max_pool_size=THREADS)
 
 
@@ -126,6 +129,12 @@ class Engine:
                 return getattr(self.client, method)(*args, **kwargs)
 
         return await self.run(call)
+
+    async def close(self) -> None:
+        """Let go of the connections to it; the next call makes new ones."""
+        client, self._client = self._client, None
+        if client is not None:
+            await self.run(client.close)
 
     @property
     def client(self) -> APIClient:

@@ -166,6 +166,7 @@ class DockerProvider:
             ServerUnavailable: The container ended, or nobody has connected in time.
         """
         accept = asyncio.ensure_future(asyncio.get_running_loop().sock_accept(listener))
+        lifeline: socket.socket | None = None
         try:
             while True:
                 await asyncio.wait([accept], timeout=min(LOOK_S, max(deadline - time.monotonic(), 0)))
@@ -178,7 +179,8 @@ class DockerProvider:
                 if (await self.status(container.lease.id)).state is LeaseState.ENDED:
                     raise await self._failed(container)
         finally:
-            accept.cancel()
+            if lifeline is None and not accept.cancel() and accept.exception() is None:
+                accept.result()[0].close()  # it came while we were giving up
 
     async def _await_line(self, container: _Container, deadline: float) -> None:
         """Wait for the one line that a server writes when it serves, or says why it does not."""
@@ -240,8 +242,11 @@ class DockerProvider:
         return "" if container is None else await self._engine.logs(container.name, tail)
 
     async def close(self) -> None:
-        """Destroy all leases."""
+        """Destroy all leases, and let go of the engine."""
         await asyncio.gather(*(self.destroy(lease_id) for lease_id in list(self._containers)))
+        if self._reaping is not None:
+            await self._reaping
+        await self._engine.close()
 
 
 def image_of(environment: str) -> str:
