@@ -6,8 +6,6 @@ import time
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 if TYPE_CHECKING:
     from openenv_grpc.providers.docker.reaper import Found
@@ -19,13 +17,14 @@ def ps() -> None:
     from openenv_grpc.providers.docker.reaper import containers
 
     found = containers(connect())
-    table = Table("container", "image", "profile", "state", "owner", "expires in", "run")
-    for each in found:
-        table.add_row(each.name, each.image, each.profile, each.state, _owner(each), _left(each), each.run)
-    if found:
-        Console().print(table)
-    else:
+    if not found:
         typer.echo("no container runs an environment")
+        return
+    rows = [("CONTAINER", "IMAGE", "PROFILE", "STATE", "OWNER", "EXPIRES IN", "RUN")]
+    rows += [(each.name, each.image, each.profile, each.state, _owner(each), _left(each), each.run) for each in found]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:  # as wide as they are, for other programs to read
+        typer.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
 
 
 def reap() -> None:

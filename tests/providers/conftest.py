@@ -15,9 +15,11 @@ import pytest
 from openenv_grpc.providers.base import EnvironmentSource, Lease, LeaseStatus, Provider
 from openenv_grpc.providers.local import LocalProvider
 from openenv_grpc.providers.running import run
+from tests.helpers import images
+from tests.helpers.containers import engine
 from tests.helpers.processes import alive, descendants, until
 
-IMAGE = os.environ.get("OPENENV_TEST_ECHO_IMAGE", "openenv-echo:latest")
+IMAGE = os.environ.get("OPENENV_TEST_ECHO_IMAGE") or images.ECHO
 TIMEOUT_S = 60.0
 
 
@@ -102,6 +104,29 @@ class Docker(Subject):
 
         mine = [found.name for found in reaper.containers(self.engine.client) if found.owner == owner_id()]
         return mine + [str(found.root) for found in box.find_boxes() if found.owner == owner_id()]
+
+
+@pytest.fixture(scope="session")
+def echo_image() -> str:
+    """The image that containers are made of."""
+    if IMAGE == images.ECHO:
+        images.image("echo")
+    return IMAGE
+
+
+@pytest.fixture(autouse=True)
+def _image(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("docker"):
+        request.getfixturevalue("echo_image")
+
+
+@pytest.fixture
+def named(echo_image: str) -> Iterator[str]:
+    """The name of an environment whose image is that one."""
+    name = f"test-{os.getpid()}"
+    engine("tag", echo_image, f"openenv-{name}:latest")
+    yield name
+    engine("rmi", f"openenv-{name}:latest")
 
 
 @pytest.fixture(params=["local", pytest.param("docker", marks=pytest.mark.docker)])

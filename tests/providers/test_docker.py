@@ -19,6 +19,7 @@ from openenv_grpc.providers.docker.container import check_engine
 from openenv_grpc.providers.docker.engine import EngineFacts
 from openenv_grpc.providers.profiles import HARDENED, Profile
 from openenv_grpc.specs import Isolation
+from tests.cli.running import Cli
 from tests.helpers.containers import engine, image_like, python
 from tests.helpers.packages import ROOT, environ
 from tests.providers.conftest import IMAGE, Docker
@@ -284,12 +285,32 @@ time.sleep(60)
     assert os.path.exists("/etc/passwd")
 
 
-def test_providers_of_your_own():
-    provider = DockerProvider(SMALL)
-    environment: Any = oe.make("echo", provider=provider, profile=None) if IMAGE == "openenv-echo:latest" else None
-    if environment is not None:
-        with environment as env:
-            assert env.isolation.profile == "small"
+def test_make_and_make_vec_by_name(named: str):
+    with oe.make(named, provider="docker", profile=SMALL) as env:
+        assert (env.transport, env.isolation and env.isolation.profile) == ("local", "small")
+        env.reset()
+    with oe.make_vec(named, 2, provider=DockerProvider(SMALL)) as vector:
+        assert vector.isolation is not None
+        assert vector.isolation.profile == "small"
+        vector.reset()
+
+    async def main() -> None:
+        async with oe.aio.make(named, provider="docker") as env:
+            assert env.isolation is not None
+            assert env.isolation.profile == "hardened"
+            await env.reset()
+
+    asyncio.run(main())
+
+
+def test_rollout(named: str, capsys: pytest.CaptureFixture[str]):
+    arguments = ["--episodes", "2", "--num-envs", "2", "--max-steps", "5", "--provider", "docker"]
+    done = Cli(capsys)("rollout", named, *arguments)
+    assert done.status == 0
+    assert "hardened (runc): memory 2,048 MiB" in done.out
+    refused = Cli(capsys)("rollout", named, *arguments, "--profile", "soft")
+    assert refused.status == 1
+    assert "there are: hardened, gvisor, open" in refused.err
 
 
 NON_ROOT = """

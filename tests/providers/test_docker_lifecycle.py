@@ -229,7 +229,6 @@ def test_owners_are_told_apart():
         assert is_gone(f"{boot}.{namespace}.{process.pid}.1")
 
 
-@pytest.mark.timeout(300)
 def test_fifty_at_the_same_time(docker: Docker):
     """No name, directory or socket is taken twice."""
 

@@ -14,8 +14,8 @@ import pytest
 import openenv_grpc as oe
 from openenv_grpc.errors import InvalidArgument, ServerFull, ServerUnavailable
 from openenv_grpc.providers.base import EnvironmentSource, Lease, LeaseState
-from openenv_grpc.providers.docker import box
-from openenv_grpc.providers.docker.pool import DockerPool
+from openenv_grpc.providers.docker import DockerProvider, box
+from openenv_grpc.providers.docker.pool import DockerPool, pool_of
 from openenv_grpc.providers.running import run
 from tests.helpers.containers import engine
 from tests.helpers.processes import until
@@ -202,21 +202,18 @@ class TestReuse:
         env.close()
 
 
-def test_make_takes_from_a_pool(make: Making):
-    pool = make(1)
-    with oe.make("echo", provider="docker", pool=pool.pool) if IMAGE == "openenv-echo:latest" else _made(pool) as env:
+def test_make_takes_from_a_pool(named: str, docker: Docker):
+    pool = DockerPool(docker.docker, EnvironmentSource(named), 1)
+    with oe.make(named, provider="docker", pool=pool) as env:
+        assert env.isolation is not None
         assert env.isolation.profile == "hardened"
         env.reset()
+    run(pool.close())
+    with oe.make(named, provider="docker", pool=1) as env:
+        env.reset()
+    run(pool_of(DockerProvider(), EnvironmentSource(named), 1).close())
     with pytest.raises(InvalidArgument, match="only provider='docker'"):
         oe.make("echo", pool=2)
-
-
-def _made(pool: Pool) -> Any:
-    lease = pool.take()
-    env = oe.connect(lease.address)
-    env.set_isolation(lease.isolation)
-    env.add_cleanup(lease.destroy)
-    return env
 
 
 def test_nothing_is_left_behind(make: Making, docker: Docker):

@@ -17,8 +17,11 @@ from openenv_grpc.cli.build.display import Display
 from openenv_grpc.cli.build.engine import Engine
 from openenv_grpc.cli.build.source import Built, Project, find_project
 from openenv_grpc.cli.build.wheels import gather
+from openenv_grpc.errors import OpenEnvError
 
 BASE = "python:3.11-slim"
+QUIET_S = 2.0
+"""After an interruption: the engine ends the step that it is at before it notices."""
 FACTS = "/venv/openenv.json"
 """What the image says about itself: `openenv_grpc.image.finish` writes it."""
 
@@ -46,18 +49,21 @@ def build(
         list[str] | None,
         typer.Option(help="Name of the image; repeatable. Default: openenv-NAME:VERSION and openenv-NAME:latest."),
     ] = None,
+    build_id: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Make an environment's image. Wheels are gathered here first: the build itself has no network.
 
     Example: openenv-grpc build atari --base openenv-base
     """
     with Display(Console()) as display:
-        image = make_image(find_project(environment), base, tag or [], display)
+        image = make_image(find_project(environment), base, tag or [], display, build_id or uuid.uuid4().hex)
     display.show(image)
 
 
-def make_image(project: Project, base: str, tags: list[str], display: Display) -> Image:
+def make_image(project: Project, base: str, tags: list[str], display: Display, build_id: str) -> Image:
     """Build, label and tag an image; nothing is left behind when that fails.
+
+    Everything that is made on the way has the label `build_id`.
 
     Raises:
         InvalidArgument: The project, one of its dependencies or the base is not to be had.
@@ -70,7 +76,8 @@ def make_image(project: Project, base: str, tags: list[str], display: Display) -
         engine.ensure(base, display.tell)
         with tempfile.TemporaryDirectory(prefix="openenv-build-") as scratch:
             built = gather(project, engine.interpreter(base), Path(scratch), display.tell)
-            return _build(engine, built, base, tags, _context(Path(scratch), built), display)
+            context = _context(Path(scratch), built)
+            return _build(engine, built, {"BASE": base, "BUILD": build_id}, tags, context, display)
     finally:
         engine.close()
 
@@ -84,13 +91,14 @@ def _context(scratch: Path, built: Built) -> Path:
     return context
 
 
-def _build(engine: Engine, built: Built, base: str, tags: list[str], context: Path, display: Display) -> Image:
+def _build(
+    engine: Engine, built: Built, arguments: dict[str, str], tags: list[str], context: Path, display: Display
+) -> Image:
     """Twice: what the labels say is known once the first stage has tried the environment; its steps are then cached."""
-    build = uuid.uuid4().hex
     name = f"openenv-{built.environment}".lower()
     tags = tags or [f"{name}:{built.version.replace('+', '-')}", f"{name}:latest"]
-    arguments = {"BASE": base, "BUILD": build}
     image = None
+    quiet_s = QUIET_S
     try:
         stage = engine.build(context, arguments, "build", display.step)
         facts = json.loads(engine.read(stage, FACTS))
@@ -98,6 +106,10 @@ def _build(engine: Engine, built: Built, base: str, tags: list[str], context: Pa
         image = engine.build(context, arguments, None, display.step)
         for each in tags:
             engine.tag(image, each)
+        quiet_s = 0.0
+    except OpenEnvError:
+        quiet_s = 0.0  # the engine itself has ended the build
+        raise
     finally:
-        engine.sweep(build, image)
-    return Image(tags, image, engine.size(image), engine.size(base), facts)
+        engine.sweep(arguments["BUILD"], image, quiet_s=quiet_s)
+    return Image(tags, image, engine.size(image), engine.size(arguments["BASE"]), facts)

@@ -9,6 +9,7 @@ import re
 import tarfile
 import tempfile
 import time
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from openenv_grpc.cli.build.wheels import Interpreter
@@ -28,8 +29,7 @@ SWEEP_S = 10.0
 _STEP = re.compile(r"Step (\d+)/(\d+) : (.*)")
 _ASK = """
 import json, os, platform, sys
-name, _, number = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ") if hasattr(os, "confstr") else ("", "", "")
-print(json.dumps(["%d.%d" % sys.version_info[:2], platform.machine(), number if name == "glibc" else ""]))
+print(json.dumps(["%d.%d" % sys.version_info[:2], platform.machine(), os.confstr("CS_GNU_LIBC_VERSION").split(".")[1]]))
 """
 
 
@@ -86,14 +86,18 @@ class Engine:
             InvalidArgument: It has none.
         """
         try:
-            answer = self._client.containers.run(
-                base, ["-c", _ASK], entrypoint=["python3"], remove=True, network_mode="none"
-            )
+            with self._container(base, entrypoint=["python3", "-c", _ASK], network_disabled=True) as container:
+                self._client.api.start(container)
+                self._client.api.wait(container, timeout=60)
+                answer = self._client.api.logs(container).decode(errors="replace").strip()
             version, machine, glibc = json.loads(answer)
-        except (self._errors.ContainerError, self._errors.APIError, ValueError) as error:
-            msg = f"has no python3 that runs: {error}"
+        except self._errors.APIError as error:
+            msg = f"has no python3 that runs: {error.explanation}"
             raise InvalidArgument(msg, field=base) from None
-        return Interpreter(version, machine, int(glibc.split(".")[1]) if glibc else None)
+        except ValueError:
+            msg = f"its python3 does not say its version and that of its glibc, but: {answer[-500:]}"
+            raise InvalidArgument(msg, field=base) from None
+        return Interpreter(version, machine, int(glibc))
 
     def build(self, context: Path, arguments: Mapping[str, str], target: str | None, report: Report) -> str:
         """Build a stage of the context's Dockerfile without a network; the image's id is returned.
@@ -116,14 +120,21 @@ class Engine:
 
     def read(self, image: str, path: str) -> bytes:
         """A file of an image, which is not started for that."""
-        container = self._client.api.create_container(image)["Id"]
-        try:
+        with self._container(image) as container:
             chunks, _ = self._client.api.get_archive(container, path)
             with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
                 file = archive.extractfile(archive.getmembers()[0])
                 return file.read() if file is not None else b""
+
+    @contextlib.contextmanager
+    def _container(self, image: str, **arguments: Any) -> Iterator[str]:
+        """A container that is removed again, whatever comes."""
+        name = f"openenv-build-{uuid.uuid4().hex[:12]}"
+        try:
+            yield self._client.api.create_container(image, name=name, **arguments)["Id"]
         finally:
-            self._client.api.remove_container(container, force=True)
+            with contextlib.suppress(self._errors.NotFound):
+                self._client.api.remove_container(name, force=True)
 
     def size(self, image: str) -> int:
         """Bytes of an image, its base included."""
@@ -140,21 +151,32 @@ class Engine:
             if each != image and not self._client.images.get(each).tags:
                 self._removed(each)
 
-    def sweep(self, build: str, keep: str | None) -> None:
-        """Remove what a build needed or, interrupted, left, once the engine has noticed that nobody waits for it.
+    def sweep(self, build: str, keep: str | None, *, quiet_s: float = 0.0) -> None:
+        """Remove what a build needed or, having failed, left.
 
         Args:
             build: Its name.
             keep: The image that it made, if it did.
+            quiet_s: How long nothing new may have come: the engine goes on for a moment when nobody waits any longer.
         """
-        label = {"label": f"{BUILD_LABEL}={build}"}
-        deadline = time.monotonic() + SWEEP_S
-        while self._client.api.containers(all=True, filters=label) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        while left := self._client.api.images(all=True, quiet=True, filters=label):
-            gone = [image for image in left if image != keep and self._removed(image)]
-            if not gone:  # the rest are what `keep` is made of
+        deadline = time.monotonic() + SWEEP_S + quiet_s
+        quiet = time.monotonic()
+        while time.monotonic() < deadline:
+            left = self._left(build, keep)
+            if left:
+                quiet = time.monotonic()
+            elif time.monotonic() >= quiet + quiet_s:
                 return
+            if not any(list(map(self._removed, left))):  # a step's container may use it still
+                time.sleep(0.1)
+
+    def _left(self, build: str, keep: str | None) -> list[str]:
+        """The images of a build, without the one that is kept and those that it is made of."""
+        found = self._client.api.images(all=True, filters={"label": f"{BUILD_LABEL}={build}"})
+        parents = {image["Id"]: image["ParentId"] for image in found}
+        while keep is not None and keep in parents:
+            keep = parents.pop(keep)
+        return list(parents)
 
     def _removed(self, image: str) -> bool:
         try:

@@ -193,6 +193,7 @@ def labels_of(lease: Lease, profile: Profile) -> dict[str, str]:
         f"{LABEL}expires": f"{lease.expires:.3f}",
         f"{LABEL}run": lease.labels.get("run", ""),
         f"{LABEL}profile": profile.name,
+        f"{LABEL}image": lease.details["image"],
         f"{LABEL}directory": lease.details["directory"],
     }
 

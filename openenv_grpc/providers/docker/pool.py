@@ -325,6 +325,6 @@ os.register_at_fork(after_in_child=_pools.clear)
 def pool_of(provider: DockerProvider, source: EnvironmentSource, size: int) -> DockerPool:
     """The pool of this process for what a source names, the same one each time."""
     key = source.environment, source.image, source.profile, tuple(sorted(source.limits.items())), size
-    if key not in _pools:
+    if key not in _pools or _pools[key]._closed:
         _pools[key] = DockerPool(provider, replace(source, labels={}), size)
     return _pools[key]

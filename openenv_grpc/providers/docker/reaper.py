@@ -60,7 +60,8 @@ def containers(client: APIClient) -> list[Found]:
 def _read(entry: dict[str, Any]) -> Found | None:
     labels = entry.get("Labels") or {}
     told = {
-        key: harmless(labels.get(f"{LABEL}{key}", ""))[:200] for key in ("lease", "owner", "expires", "run", "profile")
+        key: harmless(labels.get(f"{LABEL}{key}", ""))[:200]
+        for key in ("lease", "owner", "expires", "run", "profile", "image")
     }
     name = f"openenv-{told['lease']}"
     if not _LEASE.match(told["lease"]) or f"/{name}" not in (entry.get("Names") or ()):
@@ -68,8 +69,8 @@ def _read(entry: dict[str, Any]) -> Found | None:
     expires = 0.0
     with contextlib.suppress(ValueError):
         expires = float(told.pop("expires"))
-    image, state = harmless(str(entry.get("Image"))), harmless(str(entry.get("Status")))
-    return Found(told["lease"], name, told["owner"], expires, told["run"], told["profile"], image, state)
+    state = harmless(str(entry.get("Status")))
+    return Found(told["lease"], name, told["owner"], expires, told["run"], told["profile"], told["image"], state)
 
 
 def end(client: APIClient, which: Callable[[Found | box.Found], bool]) -> list[str]:
