@@ -229,6 +229,8 @@ class DockerProvider:
             await asyncio.sleep(0.05)
             status = await self.status(container.lease.id)
         reason = f"ended: {status.reason}" if status.state is LeaseState.ENDED else what or "hung up"
+        if status.state is LeaseState.GONE:
+            reason = "was removed: its time to live was over, or somebody did"
         log = await self.logs(container.lease.id)
         return ServerUnavailable(f"the container of {container.lease.details['image']} {reason}{log_tail(log)}")
 
