@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from openenv_grpc.cli import build, check, containers, describe, generate, init, rollout, serve
+from openenv_grpc.cli import build, check, containers, describe, doctor, generate, init, rollout, serve
 from openenv_grpc.errors import OpenEnvError, harmless
 
 GRPC_EXPERIMENTS = "-event_engine_client,-event_engine_listener"
@@ -29,6 +29,7 @@ app.command()(check.check)
 app.command()(containers.ps)
 app.command()(containers.reap)
 app.command()(build.build)
+app.command()(doctor.doctor)
 app.command()(init.init)
 app.command()(generate.generate)
 
