@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from openenv_grpc.cli import build, check, containers, describe, generate, init, rollout, serve
+from openenv_grpc.cli import build, check, containers, describe, doctor, generate, init, rollout, serve
 
 app = typer.Typer(
     name="openenv-grpc",
@@ -28,6 +28,7 @@ app.command()(check.check)
 app.command()(containers.ps)
 app.command()(containers.reap)
 app.command()(build.build)
+app.command()(doctor.doctor)
 app.command()(init.init)
 app.command()(generate.generate)
 

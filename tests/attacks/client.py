@@ -16,7 +16,7 @@ from typing import Any
 import openenv_grpc as oe
 from openenv_grpc.errors import OpenEnvError
 
-REST_S = 1.0
+REST_S = 0.5
 """How long it does nothing between opening a session and using it: time for a server that talks without being asked."""
 BUDGET_S = 2.0
 

@@ -19,7 +19,7 @@ from openenv_grpc.providers.profiles import MIB
 from tests.attacks.conftest import SMALL, Attacker, Neighbour
 
 pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("attacks")]
-SLOWEST_S = 3.0
+SLOWEST_S = 5.0
 """What a neighbour's step may take at most while somebody else burns all cores."""
 
 

@@ -1,6 +1,7 @@
 """Servers that abuse the directory that they share with the host, and the lifeline in it.
 
-Run as `python -m hostile.box MODE --address … --lifeline …`: modes are the functions of `MODES`.
+Run as `python -m hostile.box … --limit=mode=N`, as a provider runs a server with such a limit: the mode is the Nth of
+`MODES`.
 """
 
 from __future__ import annotations
@@ -124,5 +125,5 @@ MODES: dict[str, Callable[[], None]] = {
 }
 
 if __name__ == "__main__":
-    MODES[sys.argv[1]]()
+    list(MODES.values())[int(sys.argv[-1].rpartition("=")[2])]()
     time.sleep(600)

@@ -20,7 +20,8 @@ def sockets() -> dict[str, str]:
                 lambda f=family, k=kind: outcome(lambda: socket.socket(f, k).close())
             )
     for name, kind, protocol in (
-        ("icmp", socket.SOCK_DGRAM, 1), ("sctp", socket.SOCK_STREAM, 132), ("dccp", 6, 33), ("mptcp", socket.SOCK_STREAM, 262),
+        ("icmp", socket.SOCK_DGRAM, 1), ("sctp", socket.SOCK_STREAM, 132), ("dccp", 6, 33),
+        ("mptcp", socket.SOCK_STREAM, 262),
         ("udplite", socket.SOCK_DGRAM, 136), ("raw", socket.SOCK_RAW, 255), ("packet", 10, 768),
     ):  # fmt: skip
         found[name] = in_child(lambda k=kind, p=protocol: outcome(lambda: socket.socket(socket.AF_INET, k, p).close()))

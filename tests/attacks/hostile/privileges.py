@@ -64,7 +64,8 @@ WRITES = [
     "/var/tmp/attack", "/home/attack", "/root/attack", "/run/attack", "/dev/attack", "/srv/attack",
     "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe", "/proc/sys/vm/overcommit_memory",
     "/proc/sys/net/ipv4/ip_forward", "/proc/sysrq-trigger", "/proc/sys/kernel/hostname", "/proc/irq/0/smp_affinity",
-    "/sys/kernel/uevent_helper", "/sys/power/state", "/sys/fs/cgroup/attack", "/sys/kernel/mm/transparent_hugepage/enabled",
+    "/sys/kernel/uevent_helper", "/sys/power/state", "/sys/fs/cgroup/attack",
+    "/sys/kernel/mm/transparent_hugepage/enabled",
     "/proc/1/mem", "/proc/1/oom_score_adj",
 ]  # fmt: skip
 READS = [

@@ -197,6 +197,14 @@ def clutter(directory: str) -> dict[str, str]:
     return {name: outcome(attempt) for name, attempt in names.items()}
 
 
+def swap(directory: str) -> dict[str, Any]:
+    """Put links to the host's sockets in the place of one's own."""
+    for name in ("env.sock", "env.sock.local"):
+        os.unlink(f"{directory}/{name}")
+        os.symlink("/var/run/docker.sock", f"{directory}/{name}")
+    return {}
+
+
 def flood(seconds: float) -> dict[str, Any]:
     """Write to the log as fast as it takes it: lines, and then no line's end any more."""
     end, written = time.monotonic() + seconds, 0
