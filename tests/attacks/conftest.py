@@ -17,9 +17,10 @@ import pytest
 
 from openenv_echo import EchoAction, EchoEnv
 from openenv_grpc.providers.profiles import MIB, Profile
+from tests.helpers import images
 
 HERE = Path(__file__).parent
-IMAGE = os.environ.get("OPENENV_TEST_ECHO_IMAGE", "openenv-echo:latest")
+IMAGE = os.environ.get("OPENENV_TEST_ECHO_IMAGE") or images.ECHO
 TAG = f"openenv-attacks-{os.getpid()}"
 SMALL = Profile("attacked", memory_bytes=384 * MIB, pids=96, open_files=512, tmp_bytes=16 * MIB, shm_bytes=16 * MIB)
 """The hardened profile, with limits that are soon reached."""
@@ -40,6 +41,8 @@ def engine() -> Iterator[Any]:
     """The SDK's client; the images of these tests are removed at the end."""
     import docker
 
+    if IMAGE == images.ECHO:
+        images.image("echo")
     client = docker.from_env()
     yield client
     for image in client.images.list(filters={"label": f"org.openenv.attacks={TAG}"}):
@@ -143,7 +146,7 @@ class Neighbour:
 
 
 @pytest.fixture(scope="module")
-def _neighbour() -> Iterator[Neighbour]:
+def _neighbour(engine: Any) -> Iterator[Neighbour]:
     found = Neighbour()
     yield found
     found.env.close()
