@@ -52,9 +52,9 @@ def _install_probe(path: Path) -> None:
 def _try(name: str) -> ServerSpec:
     """What the environment's server says about itself, after it has played a little.
 
-    Python writes byte code of all that this loads. In the image it could not: there, nothing can be written.
+    The server's Python writes byte code of all that it loads; this one's, run with -B, does not. In the image nothing
+    could be written.
     """
-    sys.dont_write_bytecode = True  # the client's modules, in this process, do not count
     with oe.make(name) as env:
         env.reset()
         return env.server
