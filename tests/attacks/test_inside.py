@@ -28,6 +28,14 @@ def test_calls_that_are_not_allowed(attacker: Attacker):
     assert set(attacker("other_modes").values()) <= {"SIGSYS", "SIGSEGV", "ENOSYS"}
 
 
+@x86_64
+def test_calls_that_are_needed(attacker: Attacker):
+    found = attacker("needed_calls")
+    assert found.pop("landlock") in ("ok", "EOPNOTSUPP", "ENOSYS")  # what the kernel says
+    assert set(found.values()) == {"ok"}, found
+    assert attacker.env.transport == "local"
+
+
 def test_it_is_nobody_without_a_capability(attacker: Attacker):
     found = attacker("who")
     assert all(set(found[name]) == {"0000000000000000"} for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"))

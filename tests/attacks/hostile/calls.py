@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import errno
+import fcntl
 import os
 import signal
+import socket
+import struct
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -103,4 +108,31 @@ def other_modes() -> dict[str, str]:
         # push rbx; mov eax, 20 (getpid); int 0x80; pop rbx; ret
         "int 0x80": in_child(lambda: _machine_code(b"\x53\xb8\x14\0\0\0\xcd\x80\x5b\xc3")),
         "x32": in_child(lambda: system_call(0x4000_0000 | 39)),
+    }
+
+
+def needed_calls() -> dict[str, str]:
+    """What servers, workers and event loops must be able to do."""
+
+    def seal() -> None:
+        fd = os.memfd_create("needed", os.MFD_ALLOW_SEALING)
+        fcntl.fcntl(fd, 1033, 0x10 | 0xF)  # F_ADD_SEALS: all of them
+
+    def pass_on() -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        socket.send_fds(ours, [b"x"], [0])
+        os.close(socket.recv_fds(theirs, 1, 1)[1][0])
+
+    attributes = struct.pack("=IIQiIQQQ", 48, 0, 0, 0, 0, 100_000, 0, 0)
+    return {
+        "seals": outcome(seal),
+        "descriptors": outcome(pass_on),
+        "sched_setaffinity": in_child(lambda: outcome(lambda: os.sched_setaffinity(0, os.sched_getaffinity(0)))),
+        "sched_setattr": in_child(lambda: "ok" if _libc.syscall(314, 0, attributes, 0) == 0 else "EPERM"),
+        "prctl": in_child(lambda: "ok" if _libc.prctl(1, signal.SIGKILL) == 0 else "EPERM"),
+        "pidfd": outcome(lambda: os.close(os.pidfd_open(os.getpid()))),
+        "eventfd": outcome(lambda: os.close(os.eventfd(0))),
+        "threads": outcome(threading.Thread(target=int).start),
+        "landlock": system_call(444, 0, 0, 1),
+        "asyncio": outcome(lambda: asyncio.run(asyncio.create_subprocess_exec("/bin/true"))),
     }
