@@ -28,7 +28,7 @@ gymnasium.register_envs(ale_py)
     ("name", "options"),
     [
         pytest.param("atari", {"game": "breakout"}, marks=pytest.mark.exhaustive),
-        ("atari", {"obs_type": "ram"}),
+        pytest.param("atari", {"obs_type": "ram"}, marks=pytest.mark.exhaustive),
         ("echo", {}),
     ],
     ids=str,

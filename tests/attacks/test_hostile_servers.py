@@ -94,10 +94,8 @@ def ask(address: str, shell: str = "sync") -> dict[str, Any]:
     return answer
 
 
-ALWAYS = {"describe_empty_columns", "more_shards", "endless_unasked", "endless_ended", "answer_empty_infos"} | {
-    "answer_escapes"
-}  # fmt: skip
-"""Those that were holes; the others are left to -m exhaustive."""
+ALWAYS = {"describe_empty_columns", "endless_unasked", "answer_escapes"}
+"""Of those that were holes, a quick one of each kind; the others are left to -m exhaustive."""
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,7 @@ def test_a_server_that_runs(cli: Cli, tmp_path: Path, short: Server):
         (["nope"], "no environment 'nope' is installed (installed: atari, echo)"),
         (["echo", "--policy", "nowhere:policy"], "policy: cannot import nowhere"),
         (["echo", "--policy", "randm"], "policy: 'randm' is neither random nor module:callable"),
-        (["echo", "--provider", "moon"], "provider: no provider 'moon'; there is: local"),
+        (["echo", "--provider", "moon"], "provider: no provider 'moon'; there are: local, docker"),
         (["echo", "--address", "127.0.0.1:1"], "no server answers at 127.0.0.1:1"),
         (["echo", "--address", "nowhere"], "address: 'nowhere' is neither"),
         (["echo", "--output", "/proc/nothing"], "output: cannot make /proc/nothing"),

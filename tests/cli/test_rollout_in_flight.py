@@ -137,7 +137,8 @@ def test_more_batches_than_the_server_takes(cli: Cli):
     assert err.endswith(" requests at a time, the server's limit is 2\n")
 
 
-@pytest.mark.parametrize("in_flight", [2, pytest.param(3, marks=pytest.mark.exhaustive)])
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("in_flight", [2, 3])
 def test_preprocessing(cli: Cli, tmp_path: Path, in_flight: int):
     """With autoreset off its lanes step one by one, so that batches may be parts of shards."""
     options = ["-o", "game=breakout", "-o", "preprocessing=true", "--episodes", "5", "--num-envs", "4"]

@@ -127,6 +127,7 @@ def test_an_exception_in_a_batch_leaves_the_session(batched: Server):
         assert env.step(np.array([1, 1, 1, 1])).observation.steps[:2].tolist() == [2, 2]
 
 
+@pytest.mark.exhaustive
 def test_only_workers_have_emulator_threads():
     with running("atari") as server:
         with VectorEnvClient.connect(server.address, 4, shards=2, preprocessing=True, game="breakout") as env:

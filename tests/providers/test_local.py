@@ -31,7 +31,7 @@ from openenv_grpc.providers.local import LocalProvider
 from openenv_grpc.providers.running import start
 from tests.client.environments import SLOW, UNBUILDABLE
 from tests.helpers.packages import ROOT, environ
-from tests.helpers.processes import alive, descendants, descriptors, until
+from tests.helpers.processes import alive, descendants, until
 
 CLIENT = """
 import json, os, sys, time
@@ -279,13 +279,3 @@ def test_a_server_with_limits_of_its_own():
 def test_an_impossible_limit():
     with pytest.raises(ServerUnavailable, match="no such limit"):
         start(LocalProvider(), EnvironmentSource("echo", limits={"nope": 1}))
-
-
-def test_nothing_grows_here():
-    with oe.make("echo"):
-        pass
-    before = descriptors(os.getpid())
-    for _ in range(3):
-        with oe.make("echo") as env:
-            env.reset()
-    until(lambda: descriptors(os.getpid()) <= before, what="the end of all descriptors")
