@@ -50,9 +50,9 @@ def test_targets_look_at_their_own_question_alone():
 
 
 def test_every_file_of_a_question_is_found():
-    atari = ("breakout", "cores", "gray", "lanes", "ram", "rgb", "seaquest")
+    atari = ("breakout", "cores", "gray", "lanes", "ram", "rgb", "seaquest", "wall")
     assert questions.names() == [*(f"atari_{name}" for name in atari), "echo"]
-    assert figures.names() == ["codec", "imports", "opening", "transport"]
+    assert figures.names() == ["codec", "containers", "imports", "opening", "transport"]
     texts = [target.text for name in questions.names() for target in questions.targets(name)]
     texts += [target.text for name in figures.names() for target in figures.targets(name)]
-    assert len(texts) == len({*texts}) == 23
+    assert len(texts) == len({*texts}) == 30
