@@ -86,7 +86,8 @@ class LocalCarrier:
             SessionLost: The session has ended.
             MalformedFrame: The worker breaks the protocol.
         """
-        found = self._receive() if self._core < 0 else self._receive_now() or self._receive_here(self._core)
+        core = self._core  # another thread's request may change it at any moment
+        found = self._receive() if core < 0 else self._receive_now() or self._receive_here(core)
         self._took_s = time.monotonic() - self._sent_at
         return found
 
