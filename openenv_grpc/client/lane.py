@@ -19,7 +19,7 @@ import numpy as np
 from openenv_grpc.codec import frame as frames
 from openenv_grpc.errors import MalformedFrame, SessionLost
 from openenv_grpc.scheduling import current_core
-from openenv_grpc.session.packet import JOINT, RECV_SIZE, WAITING, Assembler, Packet, messages
+from openenv_grpc.session.packet import AWAKE, JOINT, RECV_SIZE, WAITING, Assembler, Packet, messages
 
 if TYPE_CHECKING:
     import mmap
@@ -115,20 +115,22 @@ class LocalLane:
 
     # -- sending --------------------------------------------------------------------------------------------------
 
-    def submit(self, shards: Sequence[int], requests: Sequence[bytes], core: int = -1) -> None:
+    def submit(self, shards: Sequence[int], requests: Sequence[bytes], core: int = -1, *, awake: bool = False) -> None:
         """Send the frames of one call, all in the same slot if there is one, so that their answers lie together.
 
         Args:
             shards: The shard of each frame.
             requests: The frames.
             core: The core on which the caller waits for the answer, doing nothing else; -1 if it does not.
+            awake: It does so without sleeping.
 
         Raises:
             SessionLost: A call before was interrupted (Ctrl-C) while it was being sent.
         """
         with self._lock:
             self._begin("a request was being sent")
-            flushed = self._submit(shards, requests, core)
+            flags = 0 if core < 0 else WAITING | AWAKE if awake else WAITING
+            flushed = self._submit(shards, requests, flags, max(core, 0))
             self._half_done = ""
             if not flushed:
                 os.eventfd_write(self.wake_fd, 1)
@@ -140,7 +142,7 @@ class LocalLane:
             raise SessionLost(msg)
         self._half_done = what
 
-    def _submit(self, shards: Sequence[int], requests: Sequence[bytes], core: int) -> bool:
+    def _submit(self, shards: Sequence[int], requests: Sequence[bytes], flags: int, core: int) -> bool:
         """Whether the sockets have taken all of it."""
         slot, flushed = self._free_slot(shards), True
         pairs = zip(shards, requests, strict=True)
@@ -150,7 +152,7 @@ class LocalLane:
                 self._advance(shard)
                 flushed &= not self.unsent[shard]
             else:
-                flushed &= self._send(shard, slot, request, core)
+                flushed &= self._send(shard, slot, request, flags, core)
         return flushed
 
     def _in_order(self, pairs: Iterable[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
@@ -181,9 +183,9 @@ class LocalLane:
                 return
             self._send(shard, slot, self._queued[shard].popleft())
 
-    def _send(self, shard: int, slot: int, request: bytes, core: int = -1) -> bool:
+    def _send(self, shard: int, slot: int, request: bytes, flags: int = 0, core: int = 0) -> bool:
         self._slots[shard].flying.append(slot)
-        self.unsent[shard].extend(messages(Packet(0 if core < 0 else WAITING, slot, max(core, 0), request)))
+        self.unsent[shard].extend(messages(Packet(flags, slot, core, request)))
         return self._flush(shard)
 
     def flush(self, shard: int) -> bool:

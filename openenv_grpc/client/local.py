@@ -14,7 +14,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from openenv_grpc.errors import OpenEnvError, SessionLost
-from openenv_grpc.scheduling import LONGEST_S, current_core
+from openenv_grpc.scheduling import LONGEST_S, Spin, current_core
 
 if TYPE_CHECKING:
     from openenv_grpc.client.carriers import AsyncGrpcCarrier, GrpcCarrier
@@ -58,6 +58,8 @@ class LocalCarrier:
         self._steps = 0
         self._sent_at = 0.0
         self._took_s = 0.0
+        self._spin = Spin(LONGEST_S)
+        self._awake = False
 
     def send(self, call: Call) -> None:
         """Send a call's frames: by the lane, except for the end of the session."""
@@ -65,19 +67,23 @@ class LocalCarrier:
             self._over = True  # what comes now comes by the stream
             with contextlib.suppress(OSError):
                 os.eventfd_write(self._lane.wake_fd, 1)
-        self._core = -1 if self._over else self._core_of(call)
+        self._awake, self._core = False, -1
+        if call.alone and self._may_stay and call.verb == "step" and not self._over:
+            self._choose_wait()
         if self._over:
             self._stream.send(call)
         else:
-            self._lane.submit(call.shards, call.frames, self._core)
+            self._lane.submit(call.shards, call.frames, self._core, awake=self._awake)
 
-    def _core_of(self, call: Call) -> int:
-        """The core on which to wait for a call, the worker beside us; -1 where it does not matter, or changes."""
-        if not (call.alone and self._may_stay and call.verb == "step"):
-            return -1
-        self._steps += 1
+    def _choose_wait(self) -> None:
+        """How to wait for a step's answer while nothing else is under way: awake, else on the worker's core."""
         self._sent_at = time.monotonic()
-        return current_core() if self._steps % ANEW and self._took_s < LONGEST_S else -1
+        if self._took_s >= LONGEST_S:
+            return
+        self._awake = self._spin.is_worth_it(asks=True)
+        self._steps += 1
+        if self._awake or self._steps % ANEW:
+            self._core = current_core()
 
     def receive(self) -> bytes | Apart:
         """The next frame; blocks.
@@ -87,7 +93,7 @@ class LocalCarrier:
             MalformedFrame: The worker breaks the protocol.
         """
         core = self._core  # another thread's request may change it at any moment
-        found = self._receive() if core < 0 else self._receive_now() or self._receive_here(core)
+        found = self._receive() if core < 0 or self._awake else self._receive_now() or self._receive_here(core)
         self._took_s = time.monotonic() - self._sent_at
         return found
 
@@ -142,7 +148,7 @@ class LocalCarrier:
             if bool(unsent) != (shard in self._writing):
                 self._writing ^= {shard}
                 self._poll.modify(self._fds[shard], both if unsent else select.POLLIN)
-        for fd, event in self._poll.poll():
+        for fd, event in (self._spin.wait(self._poll) if self._awake else ()) or self._poll.poll():
             if fd not in self._numbers:
                 with contextlib.suppress(OSError):  # closed meanwhile
                     os.eventfd_read(lane.wake_fd)

@@ -25,12 +25,15 @@ DRAIN = 8
 WAITING = 16
 """Flag of a request: its sender does nothing but wait for the answer, on the core that stands for `payload`."""
 
+AWAKE = 32
+"""Flag of a request, beside WAITING: its sender waits awake, and had better have that core for itself."""
+
 
 class Packet(NamedTuple):
     """One frame on its way.
 
     Attributes:
-        flags: FAILED, ENDED, JOINT, DRAIN, WAITING.
+        flags: FAILED, ENDED, JOINT, DRAIN, WAITING, AWAKE.
         slot: Slot of the shard's memory.
         payload: Bytes of payload in the slot, which follow the frame when it goes on over gRPC.
         frame: The frame, or all of it up to the payload.

@@ -27,38 +27,39 @@ class Placement:
         """Stay where the process was put."""
         self._all = os.sched_getaffinity(0)
         self._follows = len(self._all) > 1 and not fixed
-        self._core = -1
+        self._now = self._all
         self._short = 0
 
     def note(self, seconds: float) -> None:
         """Say how long a request took."""
         self._short = self._short + 1 if seconds < LONGEST_S else 0
 
-    def follow(self, core: int) -> None:
-        """Run on that core, or with -1 on any, for the request that has come.
+    def follow(self, core: int, *, awake: bool = False) -> None:
+        """Run on that core, beside its client if that waits awake there, or with -1 on any, for the request that came.
 
-        What an environment starts, threads and processes, inherits the core that it is started on. So nobody is
-        followed where there is anything of that kind, and what has inherited a core gets all of them back.
+        What an environment starts, threads and processes, inherits the cores that it is started on. So nobody is
+        followed where there is anything of that kind, and what has inherited fewer cores gets all of them back.
         """
-        if core >= 0 and (self._short < SHORT_STEPS or not self._follows or core not in self._all):
-            core = -1
-        if core == self._core:
+        cores = self._all
+        if core in self._all and self._follows and self._short >= SHORT_STEPS:
+            cores = self._all - {core} if awake else {core}
+        if cores == self._now:
             return
         try:
-            if core >= 0 and _others():
-                self._follows, core = False, -1
-            os.sched_setaffinity(0, self._all if core < 0 else {core})
-            before, self._core = self._core, core
-            if before >= 0:
+            if cores != self._all and _others():
+                self._follows, cores = False, self._all
+            os.sched_setaffinity(0, cores)
+            before, self._now = self._now, cores
+            if before != self._all:
                 self._release(before)
         except OSError:  # the machine's owner has taken cores away meanwhile, or hides processes
             self._follows = False
 
-    def _release(self, core: int) -> None:
+    def _release(self, cores: set[int]) -> None:
         for each in _others():
             self._follows = False
             try:
-                if os.sched_getaffinity(each) == {core}:
+                if os.sched_getaffinity(each) == cores:
                     os.sched_setaffinity(each, self._all)
             except ProcessLookupError:
                 continue

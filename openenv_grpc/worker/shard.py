@@ -17,8 +17,9 @@ from openenv_grpc.codec import describe as wire
 from openenv_grpc.codec import frame as frames
 from openenv_grpc.codec import values
 from openenv_grpc.errors import InvalidArgument, MessageTooLarge, OpenEnvError
+from openenv_grpc.scheduling import Spin
 from openenv_grpc.session.local import JOINT_FROM, MAX_JOINT_BYTES
-from openenv_grpc.session.packet import DRAIN, JOINT, RECV_SIZE, WAITING, Assembler, Packet, messages
+from openenv_grpc.session.packet import AWAKE, DRAIN, JOINT, RECV_SIZE, WAITING, Assembler, Packet, messages
 from openenv_grpc.session.shard import Alarm, Lane, ShardConfig, ShardCore, log, status_packet
 from openenv_grpc.session.transition import JointMemory, TransitionWriter
 from openenv_grpc.specs import AutoresetMode, Layout, Limits
@@ -32,6 +33,8 @@ from openenv_grpc.worker.placement import Placement
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+NEXT_S = 0.000_5
+"""How long after an answer the next request is waited for awake."""
 EnumT = TypeVar("EnumT", bound=IntEnum)
 
 
@@ -119,7 +122,9 @@ def serve(sock: socket.socket, cls: type[AnyEnvironment], assignment: Assignment
         core, memory, answer = open_shard(cls, assignment, opening.frame, lanes, alarm)
         alarm.watch(memory.set_clock)
         local = _share(channel, core, memory, answer, assignment)
-        _answer_all(channel, local, core, assignment.slots, Placement(fixed=assignment.core is not None))
+        placement = Placement(fixed=assignment.core is not None)
+        lane = None if local is None else LocalLane(local, assignment.slots, placement)
+        _answer_all(channel, lane, core, placement)
     except OpenEnvError as error:
         channel.send(status_packet(assignment.shard, 0, error))
     except ConnectionError:  # the session has ended while its last answer was on its way
@@ -166,49 +171,73 @@ def _share(
     return local
 
 
-def _answer_all(link: Channel, local: Channel | None, core: ShardCore, slots: int, placement: Placement) -> None:
+def _answer_all(link: Channel, lane: LocalLane | None, core: ShardCore, placement: Placement) -> None:
     """Answer requests one by one, until the server is gone. A client that breaks the format loses its local lane."""
     poll = select.poll()
     poll.register(link, select.POLLIN)
-    if local is not None:
-        poll.register(local, select.POLLIN)
+    if lane is not None:
+        poll.register(lane.channel, select.POLLIN)
     link_fd = link.fileno()
     while True:
-        for fd, _ in poll.poll() if local is not None else ((link_fd, 0),):
+        for fd, _ in lane.wait(poll) if lane is not None else ((link_fd, 0),):
             if fd == link_fd:
                 packet = link.receive()
                 if packet is None:
-                    if local is not None:
-                        local.close()  # before environments are closed, which may take a while
+                    if lane is not None:
+                        lane.channel.close()  # before environments are closed, which may take a while
                     return
                 if packet.flags & DRAIN:
                     core.draining = True
                 else:
                     placement.follow(-1)
                     link.send(core.handle(packet.frame, packet.slot))
-            elif local is not None and not _answer_local(local, core, slots, placement):
+            elif lane is not None and not lane.answer(core):
                 poll.unregister(fd)
-                local.close()
-                local = None
+                lane.channel.close()
+                lane = None
 
 
-def _answer_local(local: Channel, core: ShardCore, slots: int, placement: Placement) -> bool:
-    """Answer one request of the local lane; False when nothing more can come by it."""
-    try:
-        packet = local.receive()
-    except (ConnectionError, ValueError):
-        return False
-    if packet is None or packet.slot >= slots:
-        return False
-    placement.follow(packet.payload if packet.flags & WAITING else -1)
-    start = time.monotonic()
-    answer = core.handle(packet.frame, packet.slot, local=True)
-    placement.note(time.monotonic() - start)
-    try:
-        local.send(answer)
-    except ConnectionError:
-        return False
-    return True
+class LocalLane:
+    """The worker's end of a local lane.
+
+    Args:
+        channel: Its socket.
+        slots: Slots of the shard's memory.
+        placement: Where this process runs.
+    """
+
+    def __init__(self, channel: Channel, slots: int, placement: Placement) -> None:
+        """Nothing is answered yet."""
+        self.channel = channel
+        self._slots = slots
+        self._placement = placement
+        self._spin = Spin(NEXT_S)
+        self._awake = False
+
+    def wait(self, poll: select.poll) -> list[tuple[int, int]]:
+        """What there is to read: awake for a while, if the last request came from a client that waits so."""
+        found = self._spin.wait(poll) if self._awake and self._spin.is_worth_it() else []
+        self._awake = False
+        return found or poll.poll()
+
+    def answer(self, core: ShardCore) -> bool:
+        """Answer one request; False when nothing more can come by this lane."""
+        try:
+            packet = self.channel.receive()
+        except (ConnectionError, ValueError):
+            return False
+        if packet is None or packet.slot >= self._slots:
+            return False
+        self._awake = bool(packet.flags & AWAKE)
+        self._placement.follow(packet.payload if packet.flags & WAITING else -1, awake=self._awake)
+        start = time.monotonic()
+        answer = core.handle(packet.frame, packet.slot, local=True)
+        self._placement.note(time.monotonic() - start)
+        try:
+            self.channel.send(answer)
+        except ConnectionError:
+            return False
+        return True
 
 
 def open_shard(

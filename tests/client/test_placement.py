@@ -1,4 +1,4 @@
-"""A client in lock step and its worker take turns on one core, and nobody else is put anywhere."""
+"""A client in lock step that sleeps and its worker take turns on one core, and nobody else is put anywhere."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import pytest
 
 from openenv_grpc.client import AsyncEnvClient, EnvClient, VectorEnv, VectorEnvClient
 from openenv_grpc.client.local import ANEW
+from openenv_grpc.scheduling import SPIN
 from openenv_grpc.worker.placement import SHORT_STEPS
 from tests.environments_for_tests.probe import blank
 from tests.helpers import processes
@@ -32,6 +33,11 @@ Probe = EnvClient[Any, Any, Any]
 def server() -> Iterator[Server]:
     with running(PROBE) as found:
         yield found
+
+
+@pytest.fixture(autouse=True)
+def asleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SPIN, "0")
 
 
 @pytest.fixture
