@@ -121,10 +121,10 @@ def serve(sock: socket.socket, cls: type[AnyEnvironment], assignment: Assignment
     try:
         core, memory, answer = open_shard(cls, assignment, opening.frame, lanes, alarm)
         alarm.watch(memory.set_clock)
-        local = _share(channel, core, memory, answer, assignment)
+        ours = _share(channel, core, memory, answer, assignment)
         placement = Placement(fixed=assignment.core is not None)
-        lane = None if local is None else LocalLane(local, assignment.slots, placement)
-        _answer_all(channel, lane, core, placement)
+        local = None if ours is None else LocalLane(ours, assignment.slots, placement)
+        _answer_all(channel, local, core, placement)
     except OpenEnvError as error:
         channel.send(status_packet(assignment.shard, 0, error))
     except ConnectionError:  # the session has ended while its last answer was on its way
@@ -171,30 +171,30 @@ def _share(
     return local
 
 
-def _answer_all(link: Channel, lane: LocalLane | None, core: ShardCore, placement: Placement) -> None:
-    """Answer requests one by one, until the server is gone. A client that breaks the format loses its local lane."""
+def _answer_all(link: Channel, local: LocalLane | None, core: ShardCore, placement: Placement) -> None:
+    """Answer requests one by one, until the server is gone. A client that breaks the format loses its local local."""
     poll = select.poll()
     poll.register(link, select.POLLIN)
-    if lane is not None:
-        poll.register(lane.channel, select.POLLIN)
+    if local is not None:
+        poll.register(local.channel, select.POLLIN)
     link_fd = link.fileno()
     while True:
-        for fd, _ in lane.wait(poll) if lane is not None else ((link_fd, 0),):
+        for fd, _ in local.wait(poll) if local is not None else ((link_fd, 0),):
             if fd == link_fd:
                 packet = link.receive()
                 if packet is None:
-                    if lane is not None:
-                        lane.channel.close()  # before environments are closed, which may take a while
+                    if local is not None:
+                        local.channel.close()  # before environments are closed, which may take a while
                     return
                 if packet.flags & DRAIN:
                     core.draining = True
                 else:
                     placement.follow(-1)
                     link.send(core.handle(packet.frame, packet.slot))
-            elif lane is not None and not lane.answer(core):
+            elif local is not None and not local.answer(core):
                 poll.unregister(fd)
-                lane.channel.close()
-                lane = None
+                local.channel.close()
+                local = None
 
 
 class LocalLane:
