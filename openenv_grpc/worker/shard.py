@@ -172,7 +172,7 @@ def _share(
 
 
 def _answer_all(link: Channel, local: LocalLane | None, core: ShardCore, placement: Placement) -> None:
-    """Answer requests one by one, until the server is gone. A client that breaks the format loses its local local."""
+    """Answer requests one by one, until the server is gone. A client that breaks the format loses its local lane."""
     poll = select.poll()
     poll.register(link, select.POLLIN)
     if local is not None:
