@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openenv_grpc.errors import InvalidArgument, OpenEnvError
+from openenv_grpc.protection import ISOLATION
 from openenv_grpc.specs import Isolation, Limits
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 ABOUT = "Serve an environment over gRPC until SIGTERM or Ctrl-C; running steps are finished first."
 EXAMPLE = "Example: openenv-grpc serve atari --address 127.0.0.1:50051 --option game=breakout"
-ISOLATION = "OPENENV_ISOLATION"
-"""Environment variable with what holds this server, as JSON: set by the provider that started it."""
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -19,6 +19,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from openenv_grpc.errors import InvalidArgument, OpenEnvError
+from openenv_grpc.protection import close_memory
 from openenv_grpc.scheduling import RELAY_SLICE_NS, ask_for_slice
 from openenv_grpc.server.handover import Handover, remove_stale
 from openenv_grpc.server.servicer import SERVICE, EnvironmentServicer
@@ -267,6 +268,8 @@ def serve(config: ServerConfig) -> int:
     Raises:
         InvalidArgument: Unknown environment, impossible or taken address.
     """
+    if config.isolation is not None:
+        close_memory()
     keep_freed_memory()
     ask_for_slice(RELAY_SLICE_NS)
 

@@ -7,7 +7,6 @@ over one SOCK_SEQPACKET socket: JSON messages, a worker's socket as a passed fil
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import json
 import logging
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from openenv_grpc.codec import describe as wire
 from openenv_grpc.errors import OpenEnvError
+from openenv_grpc.protection import ISOLATION, close_memory, die_with_parent
 from openenv_grpc.scheduling import DEFAULT_SLICE_NS, ask_for_slice
 from openenv_grpc.session.options import check_options, parse_option
 from openenv_grpc.session.packet import Packet
@@ -33,7 +33,6 @@ from openenv_grpc.worker.shard import Assignment, Channel, serve
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_PR_SET_PDEATHSIG = 1
 _MAX_MESSAGE = 1 << 16
 
 
@@ -156,20 +155,14 @@ class WarmParent:
             channel.send(status_packet(0, 0, error))
 
 
-def die_with_parent() -> None:
-    """Have the kernel kill this process when its parent dies."""
-    parent = os.getppid()
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(0)
-
-
 def main(control_fd: int, path: str, name: str) -> None:
     """Load the environment and run; a failure to load is told to the server."""
     logging.basicConfig(level=logging.INFO, format=f"%(levelname)s {name} worker: %(message)s")
     for number in (signal.SIGINT, signal.SIGTERM):  # sent to all processes at once, but the server's to handle;
         signal.signal(number, lambda *_: None)  # SIG_IGN would be inherited by programs that an environment starts
     die_with_parent()
+    if os.environ.get(ISOLATION):
+        close_memory()  # workers inherit it
     ask_for_slice(DEFAULT_SLICE_NS)  # the server's short ones are inherited
     control = socket.socket(fileno=control_fd)
     try:

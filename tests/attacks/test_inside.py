@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from openenv_echo import EchoEnv
 from tests.attacks.conftest import Attacker, Neighbour
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("neighbour"), pytest.mark.xdist_group("attacks")]
@@ -69,6 +70,14 @@ def test_it_reads_nothing_of_the_host(attacker: Attacker):
     assert own[0] in {"64 bytes", "EACCES"}
     assert own[1] in {"EIO", "EACCES", "EPERM"}
     assert set(found.values()) <= REFUSED | {"0 bytes"}, found  # what the engine masks reads as nothing
+
+
+def test_it_reads_nothing_of_another_session_beside_it(attacker: Attacker):
+    with EchoEnv.connect(attacker.env._carrier.address) as beside:
+        beside.reset()
+        found = attacker("neighbours")
+        assert len(found) >= 3  # the server, its warm parent, the other session's worker
+        assert {outcome for files in found.values() for outcome in files.values()} <= {"EACCES", "EPERM"}, found
 
 
 def test_it_sees_nobody_else(attacker: Attacker):

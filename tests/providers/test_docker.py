@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 import openenv_grpc as oe
 from openenv_echo import AsyncEchoEnv, EchoAction, EchoEnv
 from openenv_grpc.errors import InvalidArgument, OpenEnvError, ProtocolMismatch, ServerUnavailable, Unsupported
-from openenv_grpc.providers.docker import DockerProvider
+from openenv_grpc.providers.docker import DockerProvider, box
 from openenv_grpc.providers.docker.container import check_engine
 from openenv_grpc.providers.docker.engine import EngineFacts
 from openenv_grpc.providers.profiles import HARDENED, Profile
@@ -145,6 +146,16 @@ def test_no_such_image():
 @pytest.mark.parametrize("name", ["", "module:Class", "../x", "a b", "x;y"])
 def test_no_such_environment(name: str):
     assert refused(image=None, environment=name).field == "environment"
+
+
+def test_without_memory_to_share_nothing_starts(monkeypatch: pytest.MonkeyPatch):
+    assert box.in_memory(Path("/dev/shm"))
+    assert not box.in_memory(Path("/proc"))
+    assert not box.in_memory(Path("/nowhere"))
+    monkeypatch.setattr(box, "in_memory", lambda _: False)
+    error = refused()
+    assert isinstance(error, Unsupported)
+    assert "mount one: mount -t tmpfs tmpfs /dev/shm" in str(error)
 
 
 def test_no_such_profile():

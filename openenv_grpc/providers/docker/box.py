@@ -15,19 +15,22 @@ directory above, where the container cannot reach, and looked at there.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import re
 import shutil
 import socket
 import stat
+import struct
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openenv_grpc.errors import ServerUnavailable
+from openenv_grpc.errors import ServerUnavailable, Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +40,8 @@ ADDRESS = f"unix:{INSIDE}/env.sock"
 LIFELINE = f"{INSIDE}/lifeline.sock"
 CONTAINER_USER = 65532
 """Who the environment is, where the client is root: nobody else's number."""
+_TMPFS = 0x01021994
+"""What `statfs(2)` says of it (linux/magic.h)."""
 _NAME = re.compile(r"openenv-[0-9a-f]{16}\Z")
 _SOCKETS = ("env.sock", "env.sock.local")
 
@@ -54,11 +59,18 @@ def group() -> int:
 def bases() -> list[Path]:
     """Where private directories are made, best first.
 
-    In a tmpfs, what a container writes is charged to its own memory, so that it cannot fill a disk.
+    All are in memory: there what a container writes is charged to its own limit, and on a disk it would have none.
     """
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     found = [Path("/dev/shm"), *([Path(runtime)] if runtime else []), Path(tempfile.gettempdir())]
-    return [base for base in found if base.is_dir() and os.access(base, os.W_OK | os.X_OK)]
+    return [base for base in found if os.access(base, os.W_OK | os.X_OK) and in_memory(base)]
+
+
+def in_memory(path: Path) -> bool:
+    """Whether a directory lies in a tmpfs."""
+    facts = ctypes.create_string_buffer(512)
+    found = ctypes.CDLL(None).statfs(os.fsencode(path), facts) == 0
+    return found and int.from_bytes(facts.raw[: struct.calcsize("l")], sys.byteorder) == _TMPFS
 
 
 @dataclass(frozen=True)
@@ -72,7 +84,7 @@ class Box:
         """Make one.
 
         Raises:
-            ServerUnavailable: There is nowhere to.
+            Unsupported: There is nowhere to.
         """
         for base in bases():
             box = cls(base / f"openenv-{lease_id}")
@@ -84,8 +96,11 @@ class Box:
                 if user() != os.geteuid():
                     os.chown(box.shared, user(), group())
                 return box
-        msg = "there is nowhere to make a private directory: neither /dev/shm nor a temporary directory can be written"
-        raise ServerUnavailable(msg)
+        msg = (
+            "there is no directory in memory to share with a container: none of /dev/shm, XDG_RUNTIME_DIR and the "
+            "temporary directory is a tmpfs that this user can write to; mount one: mount -t tmpfs tmpfs /dev/shm"
+        )
+        raise Unsupported(msg, field="provider")
 
     @property
     def shared(self) -> Path:

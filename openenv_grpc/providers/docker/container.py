@@ -9,6 +9,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from openenv_grpc.errors import InvalidArgument, ProtocolMismatch, Unsupported
+from openenv_grpc.protection import ISOLATION
 from openenv_grpc.providers.base import LeaseState, LeaseStatus
 from openenv_grpc.providers.docker.box import ADDRESS, INSIDE, LIFELINE, Box, group, user
 from openenv_grpc.providers.lifeline import harmless
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from openenv_grpc.specs import Isolation
 
 LABEL = "org.openenv."
-ISOLATION = "OPENENV_ISOLATION"
 _TMP = "/tmp"
 
 

@@ -76,7 +76,7 @@ def shared_memory(path: str = "/dev/shm") -> Finding:
     kind = file_system(path)
     if kind != "tmpfs" or not os.access(path, os.W_OK):
         where = f"{path} is {kind or 'not there'}"
-        advice = "mount a tmpfs there: until then a container's files in its shared directory lie on a disk, unlimited"
+        advice = "mount a tmpfs there; until then containers need XDG_RUNTIME_DIR or the temporary directory to be one"
         return Finding("shared memory", State.LIMITED, where, advice)
     space = os.statvfs(path)
     size, free = space.f_blocks * space.f_frsize, space.f_bavail * space.f_frsize
