@@ -26,6 +26,7 @@ RESERVED = frozenset(
         "render_mode",
         "shards",
         "timeout_s",
+        "token",
         "transport",
         "wait_s",
     )
