@@ -263,17 +263,18 @@ class AsyncEnvClient(_AsyncSession, Generic[ActionT, ObservationT, StateT]):
         image: str,
         *,
         profile: str | Profile = "hardened",
+        tcp: bool = False,
         timeout_s: float = net.START_TIMEOUT_S,
         **kwargs: Any,
     ) -> Self:
         """Start a container of an image and open a session on it; see `EnvClient.from_docker_image`."""
         from openenv_grpc.providers import base, running
 
-        source = base.EnvironmentSource("", image=image, profile=profile)
+        source = base.EnvironmentSource("", image=image, profile=profile, tcp=tcp)
         provider = base.find_provider("docker")
 
-        def connect(address: str) -> Awaitable[Self]:
-            return cls.connect(address, **kwargs)
+        def connect(address: str, token: str | None) -> Awaitable[Self]:
+            return cls.connect(address, token=token, **kwargs)
 
         return await running.start_client_async(provider, source, timeout_s, connect)
 

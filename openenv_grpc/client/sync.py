@@ -356,6 +356,7 @@ class EnvClient(_SyncSession, Generic[ActionT, ObservationT, StateT]):
         image: str,
         *,
         profile: str | Profile = "hardened",
+        tcp: bool = False,
         timeout_s: float = net.START_TIMEOUT_S,
         **kwargs: Any,
     ) -> Self:
@@ -364,6 +365,7 @@ class EnvClient(_SyncSession, Generic[ActionT, ObservationT, StateT]):
         Args:
             image: Its name or id.
             profile: How it is held: `hardened`, `gvisor`, `open`, or one of your own.
+            tcp: As in `openenv_grpc.make`.
             timeout_s: Seconds until it must serve.
             kwargs: Construction options, and the arguments of `connect`.
 
@@ -372,9 +374,11 @@ class EnvClient(_SyncSession, Generic[ActionT, ObservationT, StateT]):
         """
         from openenv_grpc.providers import base, running
 
-        source = base.EnvironmentSource("", image=image, profile=profile)
+        source = base.EnvironmentSource("", image=image, profile=profile, tcp=tcp)
         provider = base.find_provider("docker")
-        return running.start_client(provider, source, timeout_s, lambda address: cls.connect(address, **kwargs))
+        return running.start_client(
+            provider, source, timeout_s, lambda address, token: cls.connect(address, token=token, **kwargs)
+        )
 
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None, timeout_s: float | None = None

@@ -25,6 +25,7 @@ RESERVED = frozenset(
         "provider",
         "render_mode",
         "shards",
+        "tcp",
         "timeout_s",
         "token",
         "transport",

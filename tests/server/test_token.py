@@ -15,9 +15,9 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 import openenv_grpc as oe
 from openenv_grpc.cli.serve import main as serve
 from openenv_grpc.cli.serve import take_token
-from openenv_grpc.client import EnvClient, VectorEnv, VectorEnvClient
+from openenv_grpc.client import AsyncVectorEnvClient, EnvClient, VectorEnv, VectorEnvClient
 from openenv_grpc.errors import InvalidArgument, Unauthenticated
-from openenv_grpc.providers.base import Lease
+from openenv_grpc.providers.base import EnvironmentSource, Lease
 from openenv_grpc.server.app import ServerConfig
 from openenv_grpc.server.probe import _length, is_healthy
 from tests.cli.running import Cli
@@ -159,9 +159,43 @@ def test_what_a_server_starts_does_not_inherit_it(server: Server):
 
 def test_nothing_shows_it(server: Server):
     with oe.connect(server.address, token=TOKEN) as env:
-        shown = [env, env.__dict__, env._carrier, env.server]
+        shown = [env, env.__dict__, env._carrier, env.server, EnvironmentSource("echo", tcp=True)]
     shown += [ServerConfig("echo", "127.0.0.1:0", token=TOKEN), Lease("id", "127.0.0.1:1", Any, token=TOKEN)]
     assert TOKEN not in " ".join(map(repr, shown))
+
+
+class Given:
+    """A provider whose only lease is a server that runs."""
+
+    def __init__(self, server: Server) -> None:
+        self._address = server.address
+        self.sources: list[EnvironmentSource] = []
+
+    async def create(self, source: EnvironmentSource, deadline: float) -> Lease:
+        self.sources.append(source)
+        return Lease("id", self._address, self, token=TOKEN)  # type: ignore[arg-type]
+
+    async def destroy(self, lease_id: str) -> None:
+        pass
+
+
+def test_making_asks_for_tcp_and_passes_the_token_on(server: Server):
+    given: Any = Given(server)
+    with oe.make("echo", provider=given, tcp=True) as env, oe.make_vec("echo", 2, provider=given, tcp=True) as many:
+        env.reset()
+        many.reset()
+
+    async def main() -> None:
+        async with oe.aio.make("echo", provider=given, tcp=True) as env:
+            await env.reset()
+        many: AsyncVectorEnvClient[Any, Any, Any]
+        async with oe.aio.make_vec("echo", 2, provider=given, tcp=True) as many:
+            await many.reset()
+
+    asyncio.run(main())
+    with oe.make("echo", provider=given):
+        pass
+    assert [source.tcp for source in given.sources] == [True] * 4 + [False]
 
 
 def test_the_commands_show_what_is_in_the_environment(
