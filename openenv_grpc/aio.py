@@ -62,12 +62,17 @@ def make(
     provider: str | Provider = "local",
     profile: str | Profile | None = None,
     pool: int | Provider | None = None,
+    tcp: bool = False,
     timeout_s: float = START_TIMEOUT_S,
     **kwargs: Any,
 ) -> Opening[AsyncEnv]:
     """Start an environment and open a session of one lane on it; see `openenv_grpc.make`."""
-    source = EnvironmentSource(environment, profile=profile)
-    return Opening(lambda: _start(source, provider, pool, timeout_s, lambda address: connect(address, **kwargs)))
+    source = EnvironmentSource(environment, profile=profile, tcp=tcp)
+
+    def begin(address: str, token: str | None) -> Opening[AsyncEnv]:
+        return connect(address, token=token, **kwargs)
+
+    return Opening(lambda: _start(source, provider, pool, timeout_s, begin))
 
 
 def make_vec(
@@ -77,14 +82,17 @@ def make_vec(
     provider: str | Provider = "local",
     profile: str | Profile | None = None,
     pool: int | Provider | None = None,
+    tcp: bool = False,
     timeout_s: float = START_TIMEOUT_S,
     **kwargs: Any,
 ) -> Opening[AsyncVectorEnv]:
     """Start an environment and open a session of `num_envs` lanes on it; see `openenv_grpc.make_vec`."""
-    source = EnvironmentSource(environment, profile=profile)
-    return Opening(
-        lambda: _start(source, provider, pool, timeout_s, lambda address: connect_vec(address, num_envs, **kwargs))
-    )
+    source = EnvironmentSource(environment, profile=profile, tcp=tcp)
+
+    def begin(address: str, token: str | None) -> Opening[AsyncVectorEnv]:
+        return connect_vec(address, num_envs, token=token, **kwargs)
+
+    return Opening(lambda: _start(source, provider, pool, timeout_s, begin))
 
 
 async def _start(
@@ -92,6 +100,6 @@ async def _start(
     provider: str | Provider,
     pool: int | Provider | None,
     timeout_s: float,
-    connect: Callable[[str], Opening[ClientT]],
+    connect: Callable[[str, str | None], Opening[ClientT]],
 ) -> ClientT:
     return await start_client_async(choose_provider(provider, source, pool), source, timeout_s, connect)

@@ -120,6 +120,13 @@ class SpecMismatch(LocalError):
     reason = "SPEC_MISMATCH"
 
 
+class Unauthenticated(LocalError):
+    """The server asks for a token, and the call shows none, or another. Nothing was changed by the call."""
+
+    code = code_pb2.UNAUTHENTICATED
+    reason = "UNAUTHENTICATED"
+
+
 class RemoteError(OpenEnvError):
     """The server, the environment or the network failed."""
 
@@ -189,6 +196,7 @@ ERRORS: tuple[type[OpenEnvError], ...] = (
     MessageTooLarge,
     ProtocolMismatch,
     SpecMismatch,
+    Unauthenticated,
     ServerUnavailable,
     ServerDraining,
     ServerFull,

@@ -23,6 +23,7 @@ def make(
     provider: str | Provider = "local",
     profile: str | Profile | None = None,
     pool: int | Provider | None = None,
+    tcp: bool = False,
     timeout_s: float = START_TIMEOUT_S,
     **kwargs: Any,
 ) -> EnvClient[Any, Any, Any]:
@@ -34,6 +35,7 @@ def make(
             `openenv-grpc build` makes of it; or a provider of your own.
         profile: How a container is held: `hardened` (the default), `gvisor`, `open`, or one of your own.
         pool: Take it from a pool of warm containers: so many that this process keeps, or a `DockerPool` of your own.
+        tcp: Reach it by a port of 127.0.0.1 with a token, not by unix sockets: slower, and without the local lane.
         timeout_s: Seconds until it must serve.
         kwargs: Construction options, and the arguments of `EnvClient.connect` (`fields`, `autoreset_mode`, …).
 
@@ -43,9 +45,9 @@ def make(
         InvalidArgument: No such environment, image, provider or profile, or a wrong option.
         Unsupported: This machine cannot give what the profile asks for; the message says what to install.
     """
-    source = EnvironmentSource(environment, profile=profile)
+    source = EnvironmentSource(environment, profile=profile, tcp=tcp)
     chosen = choose_provider(provider, source, pool)
-    return start_client(chosen, source, timeout_s, lambda address: connect(address, **kwargs))
+    return start_client(chosen, source, timeout_s, lambda address, token: connect(address, token=token, **kwargs))
 
 
 def make_vec(
@@ -55,6 +57,7 @@ def make_vec(
     provider: str | Provider = "local",
     profile: str | Profile | None = None,
     pool: int | Provider | None = None,
+    tcp: bool = False,
     timeout_s: float = START_TIMEOUT_S,
     batch_size: int | None = None,
     autoreset_mode: AutoresetMode | str | Enum = AutoresetMode.NEXT_STEP,
@@ -70,6 +73,7 @@ def make_vec(
             `openenv-grpc build` makes of it; or a provider of your own.
         profile: How a container is held: `hardened` (the default), `gvisor`, `open`, or one of your own.
         pool: Take it from a pool of warm containers: so many that this process keeps, or a `DockerPool` of your own.
+        tcp: Reach it by a port of 127.0.0.1 with a token, not by unix sockets: slower, and without the local lane.
         timeout_s: Seconds until it must serve.
         batch_size: Lanes that `recv` returns; all by default.
         autoreset_mode: What happens at an episode's end, as `VectorEnv.connect` takes it.
@@ -80,10 +84,11 @@ def make_vec(
         OpenEnvError: As `make`.
     """
 
-    def connect(address: str) -> VectorEnv:
-        return connect_vec(address, num_envs, batch_size=batch_size, autoreset_mode=autoreset_mode, copy=copy, **kwargs)
+    def connect(address: str, token: str | None) -> VectorEnv:
+        shape: dict[str, Any] = {"batch_size": batch_size, "autoreset_mode": autoreset_mode, "copy": copy}
+        return connect_vec(address, num_envs, token=token, **shape, **kwargs)
 
-    source = EnvironmentSource(environment, profile=profile)
+    source = EnvironmentSource(environment, profile=profile, tcp=tcp)
     return start_client(choose_provider(provider, source, pool), source, timeout_s, connect)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from openenv_grpc.errors import InvalidArgument, OpenEnvError
+from openenv_grpc.session.token import token_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +48,8 @@ def check(
     The server may be written in any language: nothing is known of it but its
     description. A named environment is started on this machine for the
     occasion. Some cases need a hint, such as an action that ends an episode;
-    without it they are skipped and say so. See docs/conformance.md.
+    without it they are skipped and say so. If a running server asks for a
+    token, put it in OPENENV_TOKEN. See docs/conformance.md.
 
     Exit status: 0 when no case failed, 1 when one did, 2 when nothing could be
     checked.
@@ -81,7 +84,10 @@ def _run(
     with ExitStack() as stack:
         with console.status(f"asking {name} …" if running else f"starting {name} …"):  # shown on terminals only
             environment, address = (None, name) if running else (name, None)
-            target = stack.enter_context(check_target(environment, address, hints=given, timeout_s=timeout_s))
+            token = token_in(os.environ) if running else None
+            target = stack.enter_context(
+                check_target(environment, address, hints=given, timeout_s=timeout_s, token=token)
+            )
         target.options = _read_options(options, target)
         if face is None and not target.has_local_lane:
             chosen = [(case, on) for case, on in chosen if on.value != "local"]

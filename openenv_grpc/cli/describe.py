@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+from openenv_grpc.session.token import token_in
 
 if TYPE_CHECKING:
     from openenv_grpc.specs import ArraySpec, ServerSpec
@@ -16,20 +19,24 @@ if TYPE_CHECKING:
 def describe(
     address: Annotated[str, typer.Argument(help="Where the server listens: unix:/path or host:port.")],
 ) -> None:
-    """Show a server's environment, its options, columns, capabilities and limits."""
-    _show(ask(address), Console())
+    """Show a server's environment, its options, columns, capabilities and limits.
+
+    If the server asks for a token, put it in OPENENV_TOKEN.
+    """
+    _show(ask(address, token_in(os.environ)), Console())
 
 
-def ask(address: str) -> ServerSpec:
+def ask(address: str, token: str | None = None) -> ServerSpec:
     """What the server at an address says about itself.
 
     Raises:
         ServerUnavailable: Nobody answers there.
+        Unauthenticated: It asks for a token, and for another than this.
         ProtocolMismatch: It speaks another revision, or something else.
     """
     from openenv_grpc.client.carriers import GrpcCarrier
 
-    carrier = GrpcCarrier(address)
+    carrier = GrpcCarrier(address, token)
     try:
         return carrier.describe()
     finally:

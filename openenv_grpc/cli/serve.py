@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from openenv_grpc.errors import InvalidArgument, OpenEnvError
 from openenv_grpc.protection import ISOLATION
+from openenv_grpc.session.token import VARIABLE, token_in
 from openenv_grpc.specs import Isolation, Limits
 
 if TYPE_CHECKING:
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from openenv_grpc.server.app import App
 
 ABOUT = "Serve an environment over gRPC until SIGTERM or Ctrl-C; running steps are finished first."
-EXAMPLE = "Example: openenv-grpc serve atari --address 127.0.0.1:50051 --option game=breakout"
+EPILOG = (
+    f"Where {VARIABLE} is set, every call must show it (metadata: authorization: Bearer TOKEN). "
+    "Example: openenv-grpc serve atari --address 127.0.0.1:50051 --option game=breakout"
+)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -50,6 +54,7 @@ def main(arguments: Sequence[str]) -> int:
         reflect=given.reflection,
         local_lane=given.local_lane,
         isolation=read_isolation(os.environ.get(ISOLATION)),
+        token=take_token(),
         ready=_tell_lifeline if held_by is not None else _tell_person,
     )
     try:
@@ -63,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     limits = ", ".join(field.name for field in fields(Limits))
     parser = argparse.ArgumentParser(
-        usage="openenv-grpc serve [OPTIONS] ENVIRONMENT", description=ABOUT, epilog=EXAMPLE, allow_abbrev=False
+        usage="openenv-grpc serve [OPTIONS] ENVIRONMENT", description=ABOUT, epilog=EPILOG, allow_abbrev=False
     )
     switch = argparse.BooleanOptionalAction
     parser.add_argument("environment", help="an installed environment (echo, atari, …), or module:Class")
@@ -111,6 +116,17 @@ def open_lifeline(text: str) -> int:
         msg = f"nobody holds {text}: {error.strerror}"
         raise InvalidArgument(msg, field="lifeline") from None
     return sock.detach()
+
+
+def take_token() -> str | None:
+    """What every call must show, from the environment, where what we start will not find it.
+
+    Raises:
+        InvalidArgument: It could not be sent.
+    """
+    token = token_in(os.environ)
+    os.environ.pop(VARIABLE, None)
+    return token
 
 
 def read_isolation(text: str | None) -> Isolation | None:

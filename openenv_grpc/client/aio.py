@@ -60,10 +60,12 @@ class _AsyncSession:
         self._reader = asyncio.get_running_loop().create_task(self._read())
 
     @classmethod
-    async def _connect(cls: type[SelfT], address: str, request: OpenRequest, transport: str, *, copy: bool) -> SelfT:
+    async def _connect(
+        cls: type[SelfT], address: str, request: OpenRequest, transport: str, *, copy: bool, token: str | None
+    ) -> SelfT:
         path = net.lane_path(address, transport)
         request = dataclasses.replace(request, local_lane=path is not None)
-        stream = AsyncGrpcCarrier(address)
+        stream = AsyncGrpcCarrier(address, token)
         carrier: AsyncGrpcCarrier | AsyncLocalCarrier = stream
         try:
             server = await stream.describe()
@@ -248,12 +250,12 @@ class AsyncEnvClient(_AsyncSession, Generic[ActionT, ObservationT, StateT]):
         autoreset_mode: AutoresetMode = AutoresetMode.DISABLED,
         transport: str = "auto",
         copy: bool = True,
+        token: str | None = None,
         **options: Any,
     ) -> SelfT:
         """Open a session on a server that runs; see `EnvClient.connect`."""
-        return await cls._connect(
-            address, OpenRequest(options, 1, 0, autoreset_mode, fields, wait_s), transport, copy=copy
-        )
+        request = OpenRequest(options, 1, 0, autoreset_mode, fields, wait_s)
+        return await cls._connect(address, request, transport, copy=copy, token=token)
 
     @classmethod
     async def from_docker_image(
@@ -261,17 +263,18 @@ class AsyncEnvClient(_AsyncSession, Generic[ActionT, ObservationT, StateT]):
         image: str,
         *,
         profile: str | Profile = "hardened",
+        tcp: bool = False,
         timeout_s: float = net.START_TIMEOUT_S,
         **kwargs: Any,
     ) -> Self:
         """Start a container of an image and open a session on it; see `EnvClient.from_docker_image`."""
         from openenv_grpc.providers import base, running
 
-        source = base.EnvironmentSource("", image=image, profile=profile)
+        source = base.EnvironmentSource("", image=image, profile=profile, tcp=tcp)
         provider = base.find_provider("docker")
 
-        def connect(address: str) -> Awaitable[Self]:
-            return cls.connect(address, **kwargs)
+        def connect(address: str, token: str | None) -> Awaitable[Self]:
+            return cls.connect(address, token=token, **kwargs)
 
         return await running.start_client_async(provider, source, timeout_s, connect)
 
@@ -343,12 +346,12 @@ class AsyncVectorEnvClient(_AsyncSession, Generic[ActionT, ObservationT, StateT]
         autoreset_mode: AutoresetMode = AutoresetMode.NEXT_STEP,
         transport: str = "auto",
         copy: bool = True,
+        token: str | None = None,
         **options: Any,
     ) -> SelfT:
         """Open a session of `num_envs` lanes; see `VectorEnvClient.connect`."""
-        return await cls._connect(
-            address, OpenRequest(options, num_envs, shards, autoreset_mode, fields, wait_s), transport, copy=copy
-        )
+        request = OpenRequest(options, num_envs, shards, autoreset_mode, fields, wait_s)
+        return await cls._connect(address, request, transport, copy=copy, token=token)
 
     @property
     def num_envs(self) -> int:

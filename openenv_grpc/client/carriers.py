@@ -36,13 +36,15 @@ class GrpcCarrier:
 
     Args:
         address: `unix:/path` or `host:port`.
+        token: What the server asks for; None for nothing.
     """
 
     name = "grpc"
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, token: str | None = None) -> None:
         """Make the channel; nothing is sent yet."""
         self.address = address
+        self._metadata = net.metadata_of(token)
         self._channel: Any = grpc.insecure_channel(net.check_address(address), options=net.OPTIONS)
         self._outgoing: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._incoming: queue.SimpleQueue[bytes | OpenEnvError] = queue.SimpleQueue()
@@ -53,7 +55,7 @@ class GrpcCarrier:
         """Ask who the server is."""
         method = self._channel.unary_unary(net.SERVICE + "Describe")
         try:
-            return net.read_description(method(b"", timeout=timeout_s), self.address)
+            return net.read_description(method(b"", timeout=timeout_s, metadata=self._metadata), self.address)
         except grpc.RpcError as error:
             raise net.translate(error, self.address) from None
 
@@ -65,7 +67,8 @@ class GrpcCarrier:
         """
         self._asked += 1
         self._outgoing.put(frame)
-        self._stream = self._channel.stream_stream(net.SERVICE + "Session")(iter(self._outgoing.get, None))
+        method = self._channel.stream_stream(net.SERVICE + "Session")
+        self._stream = method(iter(self._outgoing.get, None), metadata=self._metadata)
         weakref.finalize(self, self._stream.cancel).atexit = False  # its thread does not keep a forgotten client alive
         reader = threading.Thread(target=_read, args=(self._stream, weakref.ref(self), self._incoming), daemon=True)
         reader.start()
@@ -145,13 +148,15 @@ class AsyncGrpcCarrier:
 
     Args:
         address: `unix:/path` or `host:port`.
+        token: What the server asks for; None for nothing.
     """
 
     name = "grpc"
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, token: str | None = None) -> None:
         """Make the channel; nothing is sent yet."""
         self.address = address
+        self._metadata = net.metadata_of(token)
         self._channel: Any = grpc.aio.insecure_channel(net.check_address(address), options=net.OPTIONS)
         self._stream: Any = None
         self._cancelled = False
@@ -160,7 +165,7 @@ class AsyncGrpcCarrier:
         """Ask who the server is."""
         method: Any = self._channel.unary_unary(net.SERVICE + "Describe")
         try:
-            return net.read_description(await method(b"", timeout=timeout_s), self.address)
+            return net.read_description(await method(b"", timeout=timeout_s, metadata=self._metadata), self.address)
         except grpc.aio.AioRpcError as error:
             raise net.translate(error, self.address) from None
 
@@ -171,7 +176,7 @@ class AsyncGrpcCarrier:
             ServerUnavailable: It did not come in time.
         """
         method: Any = self._channel.stream_stream(net.SERVICE + "Session")
-        self._stream = method()
+        self._stream = method(metadata=self._metadata)
         await self._write(frame)
         try:
             return await asyncio.wait_for(self.receive(), timeout_s)

@@ -23,6 +23,7 @@ from openenv_grpc.errors import (
     from_status,
 )
 from openenv_grpc.session.local import path_of
+from openenv_grpc.session.token import credentials
 from openenv_grpc.specs import PROTOCOL_REVISION, ServerSpec
 from openenv_grpc.v1 import environment_pb2
 
@@ -73,6 +74,15 @@ def check_address(address: str) -> str:
         msg = f"{address!r} is neither host:port nor unix:/path"
         raise InvalidArgument(msg, field="address")
     return address
+
+
+def metadata_of(token: str | None) -> tuple[tuple[str, str], ...] | None:
+    """What every call to a server carries that asks for a token; None where there is none.
+
+    Raises:
+        InvalidArgument: It could not be sent.
+    """
+    return None if token is None else (credentials(token),)
 
 
 def lane_path(address: str, transport: str) -> str | None:

@@ -99,10 +99,12 @@ class _SyncSession:
         _WATCHDOG.add(self)
 
     @classmethod
-    def _connect(cls: type[SelfT], address: str, request: OpenRequest, transport: str, *, copy: bool) -> SelfT:
+    def _connect(
+        cls: type[SelfT], address: str, request: OpenRequest, transport: str, *, copy: bool, token: str | None
+    ) -> SelfT:
         path = net.lane_path(address, transport)
         request = dataclasses.replace(request, local_lane=path is not None)
-        stream = GrpcCarrier(address)
+        stream = GrpcCarrier(address, token)
         carrier: GrpcCarrier | LocalCarrier = stream
         try:
             server = stream.describe()
@@ -318,6 +320,7 @@ class EnvClient(_SyncSession, Generic[ActionT, ObservationT, StateT]):
         autoreset_mode: AutoresetMode = AutoresetMode.DISABLED,
         transport: str = "auto",
         copy: bool = True,
+        token: str | None = None,
         **options: Any,
     ) -> SelfT:
         """Open a session on a server that runs.
@@ -331,10 +334,12 @@ class EnvClient(_SyncSession, Generic[ActionT, ObservationT, StateT]):
                 elsewhere; `grpc` and `local` insist.
             copy: Whether arrays in results stay as they are for as long as you keep them. Without that those of the
                 local lane are overwritten once the next result of the same lanes has come.
+            token: What the server asks of its clients, if it does.
             options: Construction options of the environment, such as `game="pong"`.
 
         Raises:
             ServerUnavailable: Nobody answers there.
+            Unauthenticated: The server asks for a token, and for another than this.
             ProtocolMismatch: The server speaks another revision, or something else.
             SpecMismatch: The server's messages are not those of this typed client.
             ServerFull: All sessions are taken, also after `wait_s`.
@@ -342,7 +347,8 @@ class EnvClient(_SyncSession, Generic[ActionT, ObservationT, StateT]):
             EnvironmentFailed: The environment cannot be built with these options.
             Unsupported: `transport` is `local`, and the server hands over no local lane.
         """
-        return cls._connect(address, OpenRequest(options, 1, 0, autoreset_mode, fields, wait_s), transport, copy=copy)
+        request = OpenRequest(options, 1, 0, autoreset_mode, fields, wait_s)
+        return cls._connect(address, request, transport, copy=copy, token=token)
 
     @classmethod
     def from_docker_image(
@@ -350,6 +356,7 @@ class EnvClient(_SyncSession, Generic[ActionT, ObservationT, StateT]):
         image: str,
         *,
         profile: str | Profile = "hardened",
+        tcp: bool = False,
         timeout_s: float = net.START_TIMEOUT_S,
         **kwargs: Any,
     ) -> Self:
@@ -358,6 +365,7 @@ class EnvClient(_SyncSession, Generic[ActionT, ObservationT, StateT]):
         Args:
             image: Its name or id.
             profile: How it is held: `hardened`, `gvisor`, `open`, or one of your own.
+            tcp: As in `openenv_grpc.make`.
             timeout_s: Seconds until it must serve.
             kwargs: Construction options, and the arguments of `connect`.
 
@@ -366,9 +374,11 @@ class EnvClient(_SyncSession, Generic[ActionT, ObservationT, StateT]):
         """
         from openenv_grpc.providers import base, running
 
-        source = base.EnvironmentSource("", image=image, profile=profile)
+        source = base.EnvironmentSource("", image=image, profile=profile, tcp=tcp)
         provider = base.find_provider("docker")
-        return running.start_client(provider, source, timeout_s, lambda address: cls.connect(address, **kwargs))
+        return running.start_client(
+            provider, source, timeout_s, lambda address, token: cls.connect(address, token=token, **kwargs)
+        )
 
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None, timeout_s: float | None = None
@@ -450,6 +460,7 @@ class VectorEnvClient(_SyncSession, Generic[ActionT, ObservationT, StateT]):
         autoreset_mode: AutoresetMode = AutoresetMode.NEXT_STEP,
         transport: str = "auto",
         copy: bool = True,
+        token: str | None = None,
         **options: Any,
     ) -> SelfT:
         """Open a session of `num_envs` lanes; see `EnvClient.connect`.
@@ -463,11 +474,11 @@ class VectorEnvClient(_SyncSession, Generic[ActionT, ObservationT, StateT]):
             autoreset_mode: What happens at an episode's end.
             transport: As in `EnvClient.connect`.
             copy: As in `EnvClient.connect`.
+            token: As in `EnvClient.connect`.
             options: Construction options of the environment.
         """
-        return cls._connect(
-            address, OpenRequest(options, num_envs, shards, autoreset_mode, fields, wait_s), transport, copy=copy
-        )
+        request = OpenRequest(options, num_envs, shards, autoreset_mode, fields, wait_s)
+        return cls._connect(address, request, transport, copy=copy, token=token)
 
     @property
     def num_envs(self) -> int:

@@ -32,6 +32,7 @@ class EnvironmentSource:
         labels: What `Provider.list` finds it by, such as the name of a run.
         image: The image to run, for providers that run images; by default that of the environment's name.
         profile: How to hold it: a profile, or the name of one; None is what the provider does by itself.
+        tcp: Have it reached by a port of 127.0.0.1, with a token, and not by unix sockets.
     """
 
     environment: str
@@ -39,6 +40,7 @@ class EnvironmentSource:
     labels: Mapping[str, str] = field(default_factory=dict)
     image: str | None = None
     profile: str | Profile | None = None
+    tcp: bool = False
 
 
 @dataclass(frozen=True)

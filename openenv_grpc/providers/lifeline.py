@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 MAX_LINE = 1 << 16
 MAX_MESSAGE = 4000
 MAX_FIELD = 200
+_PORT = re.compile(r"127\.0\.0\.1:([0-9]{1,5})")
 
 
 async def read_line(sock: socket.socket, deadline: float) -> bytes | None:
@@ -46,6 +48,22 @@ async def read_line(sock: socket.socket, deadline: float) -> bytes | None:
             return None
         data += part
     return bytes(data).partition(b"\n")[0]
+
+
+def port_of(line: bytes) -> int:
+    """The port of 127.0.0.1 at which a server says that it serves.
+
+    Raises:
+        ServerUnavailable: It says something else.
+    """
+    try:
+        found = _PORT.fullmatch(json.loads(line)["address"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        found = None
+    if found is None or not 0 < int(found[1]) <= 0xFFFF:
+        msg = "the server does not say at which port it serves"
+        raise ServerUnavailable(msg)
+    return int(found[1])
 
 
 def failure_of(line: bytes) -> OpenEnvError | None:

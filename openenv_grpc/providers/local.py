@@ -1,4 +1,4 @@
-"""The local provider: a server process on this machine, on a unix socket in a private directory.
+"""The local provider: a server process on this machine, on a unix socket in a private directory, or on loopback.
 
 Nothing outlives its owner: the server holds one end of a socket pair (the lifeline) and ends when the other closes,
 which the kernel does for us even after `kill -9`; it removes its directory itself.
@@ -15,12 +15,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from openenv_grpc.errors import EnvironmentFailed, OpenEnvError, ServerUnavailable, Unsupported
 from openenv_grpc.providers.base import EnvironmentSource, Lease, LeaseState, LeaseStatus, has_labels
-from openenv_grpc.providers.lifeline import failure_of, harmless, log_tail, read_line
+from openenv_grpc.providers.lifeline import failure_of, harmless, log_tail, port_of, read_line
+from openenv_grpc.session.token import VARIABLE
 from openenv_grpc.specs import Isolation
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ MAX_LOG = 1 << 20
 """Bytes read of the end of a log."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Server:
     """A server process and what belongs to it."""
 
@@ -78,7 +79,9 @@ class LocalProvider:
         server = self._launch(source)
         self._servers[server.lease.id] = server
         try:
-            await _await_ready(server, source, deadline)
+            line = await _await_ready(server, source, deadline)
+            if source.tcp:
+                server.lease = replace(server.lease, address=f"127.0.0.1:{port_of(line)}")
         except BaseException:
             await self.destroy(server.lease.id)
             raise
@@ -89,7 +92,8 @@ class LocalProvider:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         log = open(os.path.join(directory, "log"), "w+b")  # noqa: SIM115 - the child's stderr
-        address = f"unix:{directory}/env.sock"
+        address = "127.0.0.1:0" if source.tcp else f"unix:{directory}/env.sock"
+        token = secrets.token_urlsafe(32) if source.tcp else None
         command = [sys.executable, "-m", "openenv_grpc.server", source.environment, "--address", address]
         command += [f"--limit={name}={value}" for name, value in source.limits.items()]
         with theirs, log:
@@ -100,12 +104,14 @@ class LocalProvider:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is the owner's to handle; the lifeline does the rest
+                env=_environment(token),
             )
         lease = Lease(
             secrets.token_hex(8),
             address,
             self,
             isolation=Isolation("process"),
+            token=token,
             labels=dict(source.labels),
             details={"pid": str(process.pid)},
         )
@@ -142,8 +148,14 @@ class LocalProvider:
         await asyncio.gather(*(self.destroy(lease_id) for lease_id in list(self._servers)))
 
 
-async def _await_ready(server: _Server, source: EnvironmentSource, deadline: float) -> None:
-    """Wait for the one line that the server writes when it serves, or says why it does not."""
+def _environment(token: str | None) -> dict[str, str]:
+    """A server's variables: ours, but for a token, which would be that of some other server."""
+    ours = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    return ours if token is None else ours | {VARIABLE: token}
+
+
+async def _await_ready(server: _Server, source: EnvironmentSource, deadline: float) -> bytes:
+    """Wait for the one line that the server writes when it serves, or says why it does not; the line is returned."""
     try:
         line = await read_line(server.lifeline, deadline)
     except asyncio.TimeoutError:
@@ -158,3 +170,4 @@ async def _await_ready(server: _Server, source: EnvironmentSource, deadline: flo
         raise EnvironmentFailed(failure.message + log_tail(server.log(200)), field=failure.field)
     if failure is not None:
         raise failure
+    return line

@@ -136,16 +136,22 @@ async def start_async(provider: Provider, source: EnvironmentSource, timeout_s: 
 
 
 def start_client(
-    provider: Provider, source: EnvironmentSource, timeout_s: float, connect: Callable[[str], ClientT]
+    provider: Provider, source: EnvironmentSource, timeout_s: float, connect: Callable[[str, str | None], ClientT]
 ) -> ClientT:
     """A client of a server of its own, which ends with it.
+
+    Args:
+        provider: Where to start it.
+        source: What to run.
+        timeout_s: Seconds until it must serve.
+        connect: Makes the client, from the lease's address and its token.
 
     Raises:
         OpenEnvError: The server does not serve, or the session cannot be opened; nothing is left of either.
     """
     lease = start(provider, source, timeout_s)
     try:
-        client = connect(lease.address)
+        client = connect(lease.address, lease.token)
     except BaseException:
         lease.destroy()
         raise
@@ -155,12 +161,15 @@ def start_client(
 
 
 async def start_client_async(
-    provider: Provider, source: EnvironmentSource, timeout_s: float, connect: Callable[[str], Awaitable[AsyncClientT]]
+    provider: Provider,
+    source: EnvironmentSource,
+    timeout_s: float,
+    connect: Callable[[str, str | None], Awaitable[AsyncClientT]],
 ) -> AsyncClientT:
     """The same for asyncio."""
     lease = await start_async(provider, source, timeout_s)
     try:
-        client = await connect(lease.address)
+        client = await connect(lease.address, lease.token)
     except BaseException:
         await asyncio.to_thread(lease.destroy)
         raise

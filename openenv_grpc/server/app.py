@@ -24,6 +24,7 @@ from openenv_grpc.scheduling import RELAY_SLICE_NS, ask_for_slice
 from openenv_grpc.server.handover import Handover, remove_stale
 from openenv_grpc.server.servicer import SERVICE, EnvironmentServicer
 from openenv_grpc.server.sessions import SessionTable
+from openenv_grpc.server.token import TokenGuard
 from openenv_grpc.server.workers import Workers
 from openenv_grpc.session.local import path_of
 from openenv_grpc.session.options import parse_option
@@ -55,6 +56,7 @@ class ServerConfig:
         scratch: A directory that the server removes when it ends, for an owner that may be gone by then; or None.
         local_lane: Offer clients on a unix socket the local lane.
         isolation: What holds this server, as whoever started it says; None where nobody does.
+        token: What every call must show; None asks for nothing.
         ready: Called with the address in force once the server is SERVING (or its environment has failed).
     """
 
@@ -67,6 +69,7 @@ class ServerConfig:
     reflect: bool = True
     local_lane: bool = True
     isolation: Isolation | None = None
+    token: str | None = field(default=None, repr=False)
     ready: Any = None
 
 
@@ -183,6 +186,7 @@ class App:
     def _grpc_server(self, servicer: EnvironmentServicer, health_service: Any) -> grpc.aio.Server:
         limit = self.config.limits.message_bytes
         server = grpc.aio.server(
+            interceptors=() if self.config.token is None else (TokenGuard(self.config.token),),
             options=[
                 ("grpc.max_receive_message_length", limit),
                 ("grpc.max_send_message_length", limit),
@@ -192,7 +196,7 @@ class App:
                 ("grpc.keepalive_permit_without_calls", 1),
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
                 ("grpc.http2.max_ping_strikes", 0),
-            ]
+            ],
         )
         server.add_generic_rpc_handlers((servicer.handler(),))
         health_pb2_grpc.add_HealthServicer_to_server(health_service, server)

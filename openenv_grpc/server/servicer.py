@@ -101,7 +101,7 @@ class EnvironmentServicer:
         try:
             spec = self._ready()
         except OpenEnvError as error:
-            await _abort(context, to_status(error))
+            await abort(context, to_status(error))
             raise
         answer = environment_pb2.DescribeResponse(
             protocol_revision=PROTOCOL_REVISION,
@@ -180,7 +180,7 @@ class EnvironmentServicer:
         frame, flags = await future
         if flags & FAILED:
             answer = frames.decode(frame, session_pb2.SessionResponse, self._table.limits.message_bytes).header
-            await _abort(context, answer.status)
+            await abort(context, answer.status)
         return frame
 
 
@@ -193,13 +193,13 @@ def _answering_errors(
         try:
             return await handler(data, context)
         except OpenEnvError as error:
-            await _abort(context, to_status(error))
+            await abort(context, to_status(error))
             raise
 
     return answer
 
 
-async def _abort(context: Context, status: status_pb2.Status) -> None:
+async def abort(context: Context, status: status_pb2.Status) -> None:
     """End a unary call with a status and its details, in the standard trailing metadata."""
     if status.ByteSize() > MAX_STATUS_BYTES:
         error = from_status(status)

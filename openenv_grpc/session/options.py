@@ -25,7 +25,9 @@ RESERVED = frozenset(
         "provider",
         "render_mode",
         "shards",
+        "tcp",
         "timeout_s",
+        "token",
         "transport",
         "wait_s",
     )

@@ -37,18 +37,20 @@ class Stream:
     Args:
         channel: A gRPC channel.
         timeout_s: Seconds that one answer may take.
+        metadata: What its calls carry.
 
     Attributes:
         last: The last answer as it came; empty before the first.
     """
 
-    def __init__(self, channel: Any, timeout_s: float) -> None:
+    def __init__(self, channel: Any, timeout_s: float, metadata: Any = None) -> None:
         """Begin the call; nothing is sent yet."""
         self.last = b""
         self._timeout_s = timeout_s
         self._outgoing: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._incoming: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._call: Any = channel.stream_stream(SERVICE + "Session")(iter(self._outgoing.get, None))
+        method = channel.stream_stream(SERVICE + "Session")
+        self._call: Any = method(iter(self._outgoing.get, None), metadata=metadata)
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
@@ -135,22 +137,25 @@ class Unary:
     Args:
         channel: A gRPC channel.
         timeout_s: Seconds that one answer may take.
+        metadata: What its calls carry.
 
     Attributes:
         last: The last answer as it came; empty before the first.
     """
 
-    def __init__(self, channel: Any, timeout_s: float) -> None:
+    def __init__(self, channel: Any, timeout_s: float, metadata: Any = None) -> None:
         """Nothing is sent yet."""
         self._channel = channel
         self.last = b""
         self._timeout_s = timeout_s
+        self._metadata = metadata
         self._calls: list[Any] = []
 
     def begin(self, verb: str, request: Message | bytes) -> Any:
         """A call on its way; `finish` waits for it."""
         data = request if isinstance(request, bytes) else request.SerializeToString()
-        call = self._channel.unary_unary(SERVICE + METHODS[verb]).future(data, timeout=self._timeout_s)
+        method = self._channel.unary_unary(SERVICE + METHODS[verb])
+        call = method.future(data, timeout=self._timeout_s, metadata=self._metadata)
         self._calls.append(call)
         return call
 

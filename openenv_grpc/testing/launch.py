@@ -73,6 +73,7 @@ def check_target(
     options: Mapping[str, Any] | None = None,
     hints: Hints | None = None,
     timeout_s: float = TIMEOUT_S,
+    token: str | None = None,
 ) -> Iterator[Target]:
     """A target for as long as the block lasts; a server that is started for it ends with it.
 
@@ -82,6 +83,7 @@ def check_target(
         options: Construction options of every session.
         hints: What the description does not say.
         timeout_s: Seconds that one case may take.
+        token: What the server that runs already asks of its clients, if it does.
 
     Raises:
         InvalidArgument: Neither environment nor address is given, or they are wrong.
@@ -95,7 +97,7 @@ def check_target(
                 raise InvalidArgument(msg, field="environment")
             servers = LocalServers(environment, stack)
             address = servers.start().address
-        target = Target.connect(address, options=options, hints=hints, timeout_s=timeout_s)
+        target = Target.connect(address, options=options, hints=hints, timeout_s=timeout_s, token=token)
         stack.callback(target.close)
         target.servers = servers
         yield target

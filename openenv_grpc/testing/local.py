@@ -63,11 +63,12 @@ class Local(Stream):
         channel: A gRPC channel.
         path: The second socket.
         timeout_s: Seconds that one answer may take.
+        metadata: What the call carries.
     """
 
-    def __init__(self, channel: Any, path: str, timeout_s: float) -> None:
+    def __init__(self, channel: Any, path: str, timeout_s: float, metadata: Any = None) -> None:
         """Begin the call; nothing is sent yet."""
-        super().__init__(channel, timeout_s)
+        super().__init__(channel, timeout_s, metadata)
         self._path = path
         self._shards: list[_Shard] = []
         self._slots = 0

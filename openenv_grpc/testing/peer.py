@@ -67,13 +67,14 @@ class Peer:
         """A new carrier of this run's face, ended with the case."""
         target = self.target
         if self.face is Face.LOCAL:
-            return self.keep(Local(target.channel, lane_path(target.address) or "", target.answer_timeout_s))
+            path = lane_path(target.address) or ""
+            return self.keep(Local(target.channel, path, target.answer_timeout_s, target.metadata))
         kind = Stream if self.face is Face.STREAM else Unary
-        return self.keep(kind(target.channel, target.answer_timeout_s))
+        return self.keep(kind(target.channel, target.answer_timeout_s, target.metadata))
 
     def stream(self) -> Stream:
         """A new stream, whichever the face; ended with the case."""
-        return self.keep(Stream(self.target.channel, self.target.answer_timeout_s))
+        return self.keep(Stream(self.target.channel, self.target.answer_timeout_s, self.target.metadata))
 
     def opening(self, lanes: int = 1, **fields: Any) -> session_pb2.Open:
         """A good Open message of one shard, with the target's options; `fields` replace what it says."""
@@ -84,7 +85,7 @@ class Peer:
 
     def by_id(self, session_id: str) -> Session:
         """A session that is known by its id alone, driven by unary calls, whichever the face."""
-        carrier = self.keep(Unary(self.target.channel, self.target.answer_timeout_s))
+        carrier = self.keep(Unary(self.target.channel, self.target.answer_timeout_s, self.target.metadata))
         session = Session(self, carrier, session_pb2.Open())
         session.opened.session_id = session_id
         return session

@@ -26,6 +26,7 @@ class ConformanceSuite:
     Attributes:
         environment: An installed environment, or `module:Class`.
         address: A server that runs already, to use instead.
+        token: What that server asks of its clients, if it does.
         options: Construction options of every session.
         faces: Faces to run the cases on.
         timeout_s: Seconds that one case may take.
@@ -33,6 +34,7 @@ class ConformanceSuite:
 
     environment: ClassVar[str | None] = None
     address: ClassVar[str | None] = None
+    token: ClassVar[str | None] = None
     options: ClassVar[Mapping[str, Any]] = {}
     faces: ClassVar[tuple[Face, ...]] = ALL
     timeout_s: ClassVar[float] = TIMEOUT_S
@@ -51,7 +53,7 @@ class ConformanceSuite:
         hints = Hints(**{item.name: getattr(cls, item.name) for item in dataclasses.fields(Hints)})
         with ExitStack() as stack:
             cls._target = stack.enter_context(
-                check_target(cls.environment, cls.address, cls.options, hints, cls.timeout_s)
+                check_target(cls.environment, cls.address, cls.options, hints, cls.timeout_s, cls.token)
             )
             cls._resources = stack.pop_all()
 

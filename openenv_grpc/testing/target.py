@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import grpc
 from google.protobuf.message import DecodeError
 
-from openenv_grpc.client.channel import SERVICE, check_address, translate
+from openenv_grpc.client.channel import SERVICE, check_address, metadata_of, translate
 from openenv_grpc.errors import InvalidArgument, ProtocolMismatch
 from openenv_grpc.testing.local import lane_path
 from openenv_grpc.testing.messages import Messages
@@ -87,6 +87,7 @@ class Target:
         hints: What its author says beyond the description.
         timeout_s: Seconds that one case may take; one answer may take a third of it.
         notes: What cases have found out and need not find out again.
+        token: What the server asks of its clients, if it does.
         servers: Starts others like it; None for a server that somebody else has started.
     """
 
@@ -97,6 +98,7 @@ class Target:
     hints: Hints = field(default_factory=Hints)
     timeout_s: float = TIMEOUT_S
     notes: dict[str, str] = field(default_factory=dict)
+    token: str | None = field(default=None, repr=False)
     servers: Servers | None = None
 
     @classmethod
@@ -107,18 +109,21 @@ class Target:
         options: Mapping[str, Any] | None = None,
         hints: Hints | None = None,
         timeout_s: float = TIMEOUT_S,
+        token: str | None = None,
     ) -> Target:
         """Ask a server who it is.
 
         Raises:
-            InvalidArgument: The address is none.
+            InvalidArgument: The address is none, or the token.
             ServerUnavailable: Nobody answers there.
+            Unauthenticated: It asks for a token, and for another than this.
             ProtocolMismatch: Somebody else does.
         """
+        metadata = metadata_of(token)
         # An argument of its own keeps gRPC from sharing one connection between channels to the same address.
         channel: Any = grpc.insecure_channel(check_address(address), [*UNLIMITED, ("openenv.pool", next(_pools))])
         try:
-            answer = channel.unary_unary(SERVICE + "Describe")(b"", timeout=timeout_s / 3)
+            answer = channel.unary_unary(SERVICE + "Describe")(b"", timeout=timeout_s / 3, metadata=metadata)
             description = environment_pb2.DescribeResponse.FromString(answer)
         except grpc.RpcError as error:
             channel.close()
@@ -127,7 +132,7 @@ class Target:
             channel.close()
             msg = f"the server at {address} answers Describe with something else"
             raise ProtocolMismatch(msg) from None
-        return cls(address, channel, description, options or {}, hints or Hints(), timeout_s)
+        return cls(address, channel, description, options or {}, hints or Hints(), timeout_s, token=token)
 
     def like(self, address: str) -> Target:
         """Another server of the same environment, with the same options and hints."""
@@ -136,6 +141,11 @@ class Target:
     def close(self) -> None:
         """Let go of the connection."""
         self.channel.close()
+
+    @property
+    def metadata(self) -> Any:
+        """What every call carries."""
+        return metadata_of(self.token)
 
     @property
     def has_local_lane(self) -> bool:

@@ -38,6 +38,7 @@ def test_help_of_each_command(cli: Cli, command: str):
     assert f"{command} [OPTIONS]" in out
     assert "lifeline" not in out
     assert "scratch" not in out
+    assert ("OPENENV_TOKEN" in out) == (command in ("serve", "describe", "check", "rollout"))
 
 
 def test_help_says_how_to_write_a_policy(cli: Cli):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +47,14 @@ def descendants(pid: int) -> list[int]:
 def descriptors(pid: int) -> int:
     """Open file descriptors."""
     return psutil.Process(pid).num_fds()
+
+
+def listens(address: str) -> bool:
+    """Whether anybody does at `host:port`."""
+    host, _, port = address.partition(":")
+    with contextlib.suppress(ConnectionRefusedError), socket.create_connection((host, int(port)), 5):
+        return True
+    return False
 
 
 def rss(pid: int) -> int:

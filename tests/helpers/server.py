@@ -28,15 +28,24 @@ class Server:
         log: File with all it wrote.
     """
 
-    def __init__(self, environment: str, *arguments: str, directory: Path, address: str, **limits: float) -> None:
+    def __init__(
+        self,
+        environment: str,
+        *arguments: str,
+        directory: Path,
+        address: str,
+        token: str | None = None,
+        **limits: float,
+    ) -> None:
         """Start it; it may not be up yet."""
         self.socket = Path(address.removeprefix("unix:"))
         self.log = directory / "log"
         command = [sys.executable, "-m", "openenv_grpc.server", environment, "--address", address, *arguments]
         command += [f"--limit={name}={value}" for name, value in limits.items()]
+        env = environ() | ({} if token is None else {"OPENENV_TOKEN": token})
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environ(), cwd=ROOT
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=env, cwd=ROOT
             )
         self.address = address
 
@@ -86,12 +95,18 @@ class Server:
 
 @contextlib.contextmanager
 def running(
-    environment: str, *arguments: str, tcp: bool = False, address: str = "", ready: bool = True, **limits: float
+    environment: str,
+    *arguments: str,
+    tcp: bool = False,
+    address: str = "",
+    ready: bool = True,
+    token: str | None = None,
+    **limits: float,
 ) -> Iterator[Server]:
     """A server for as long as the block lasts. Nothing of it is left behind, whatever happens."""
     with tempfile.TemporaryDirectory(prefix="openenv-test-") as directory:
         address = address or ("127.0.0.1:0" if tcp else f"unix:{directory}/env.sock")
-        server = Server(environment, *arguments, directory=Path(directory), address=address, **limits)
+        server = Server(environment, *arguments, directory=Path(directory), address=address, token=token, **limits)
         try:
             if ready:
                 server.wait_until_up()

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 import openenv_grpc as oe
-from openenv_grpc.errors import OpenEnvError, ServerFull, ServerUnavailable, SessionLost
+from openenv_grpc.errors import OpenEnvError, ServerFull, ServerUnavailable, SessionLost, Unauthenticated
 from openenv_grpc.providers.base import LeaseState
 from openenv_grpc.providers.running import start_async
-from tests.helpers.processes import descriptors, until
+from tests.helpers.processes import descriptors, listens, until
 
 
 def test_a_lease_from_its_beginning_to_its_end(subject: Any):
@@ -57,6 +57,31 @@ def test_only_its_owner_can_reach_it(subject: Any):
     directory = Path(lease.address.removeprefix("unix:")).parent
     status = directory.stat()
     assert (status.st_mode & 0o777, status.st_uid) == (0o700, os.geteuid())
+
+
+def test_tcp_with_a_token(subject: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("OPENENV_TOKEN", "of-another-server")
+    lease = subject.create(tcp=True, labels={"run": "tcp"})
+    assert lease.address.startswith("127.0.0.1:")
+    assert len(lease.token) >= 32
+    for shown in (repr(lease), lease.address, *lease.details.values(), subject.logs(lease.id)):
+        assert lease.token not in shown
+    for token in (None, lease.token[:-1], "of-another-server"):
+        with pytest.raises(Unauthenticated, match="asks for a token"):
+            oe.connect(lease.address, token=token)
+    with (
+        oe.connect_vec(lease.address, 2, token=lease.token) as many,
+        oe.connect(lease.address, token=lease.token) as env,
+    ):
+        for seed in (1, 2):
+            env.reset(seed=seed)
+            assert env.step("hi" * 100_000).observation.message == "hi" * 100_000
+        many.reset(seed=1)
+        assert list(many.step(["a", "b"])[0]["message"]) == ["a", "b"]
+        assert (env.transport, many.client.transport) == ("grpc", "grpc")
+    lease.destroy()
+    assert not listens(lease.address)
+    assert not subject.remains()
 
 
 def test_limits_reach_the_server(subject: Any):

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 import openenv_grpc as oe
@@ -83,6 +84,49 @@ def test_every_wall_is_up(docker: Docker):
     assert config["User"] == ("65532:65532" if os.geteuid() == 0 else f"{os.getuid()}:{os.getgid()}")
     assert config["Image"].startswith("sha256:")
     assert [mount["Destination"] for mount in found["Mounts"]] == ["/run/openenv"]
+
+
+def test_tcp_opens_no_wall(docker: Docker):
+    """The port is ours, the container has none; its token is where those alone can read it who are root."""
+    lease = docker.create(tcp=True)
+    assert lease.token is not None
+    name = lease.details["container"]
+    found = inspect(name)
+    assert found["HostConfig"]["NetworkMode"] == "none"
+    assert not found["HostConfig"]["PortBindings"]
+    assert not found["NetworkSettings"]["Ports"]
+    assert inside(name, "ls", "/sys/class/net").split() == ["lo"]
+    assert f"OPENENV_TOKEN={lease.token}" in found["Config"]["Env"]
+    del found["Config"]["Env"]
+    lines = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
+    for shown in (json.dumps(found), engine("ps", "--no-trunc", "--all"), engine("logs", name), *lines):
+        assert lease.token not in shown
+
+
+def test_tcp_by_every_way(named: str):
+    with EchoEnv.from_docker_image(IMAGE, tcp=True) as env:
+        assert env.transport == "grpc"
+        assert env.isolation is not None
+        assert env.isolation.network == "none"
+        env.reset()
+    with oe.make(named, provider="docker", tcp=True) as env:
+        env.reset()
+
+    async def main() -> None:
+        async with await AsyncEchoEnv.from_docker_image(IMAGE, tcp=True) as env:
+            await env.reset()
+        async with oe.aio.make_vec(named, 2, provider="docker", tcp=True) as many:
+            await many.reset()
+
+    asyncio.run(main())
+
+
+def test_the_health_check_of_an_image_shows_the_token(docker: Docker):
+    lease = docker.create(tcp=True)
+    probe = ["/venv/bin/openenv-probe", "unix:/run/openenv/env.sock"]
+    assert inside(lease.details["container"], *probe) == ""
+    with pytest.raises(subprocess.CalledProcessError):
+        engine("exec", "--env", "OPENENV_TOKEN=", lease.details["container"], *probe)
 
 
 def test_every_wall_holds(docker: Docker):
@@ -230,6 +274,19 @@ def test_an_image_of_another_revision_and_one_that_wants_disk():
         assert isinstance(refused(image=image), ProtocolMismatch)
     with image_like(IMAGE, ["x"], "VOLUME /data") as image:
         assert "declares volumes (/data)" in str(refused(image=image))
+
+
+def test_no_port_for_a_server_that_asks_for_no_token():
+    code = """
+import os, sys
+del os.environ["OPENENV_TOKEN"]
+from openenv_grpc.cli import main
+main(["serve", "echo", *sys.argv[1:]])
+"""
+    with image_like(IMAGE, python(code)) as image:
+        error = refused(image=image, tcp=True)
+    assert isinstance(error, ProtocolMismatch)
+    assert "does not ask for the token" in str(error)
 
 
 HOSTILE = """

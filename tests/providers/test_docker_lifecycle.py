@@ -23,7 +23,7 @@ from openenv_grpc.providers.owner import is_gone, owner_id, pid_of
 from tests.cli.running import Cli
 from tests.helpers.containers import engine, image_like, python
 from tests.helpers.packages import ROOT, environ
-from tests.helpers.processes import alive, until
+from tests.helpers.processes import alive, listens, until
 from tests.providers.conftest import IMAGE, Docker
 
 pytestmark = pytest.mark.docker
@@ -34,10 +34,10 @@ from openenv_grpc.providers.base import EnvironmentSource, find_provider
 from openenv_grpc.providers.running import start
 import openenv_grpc as oe
 
-lease = start(find_provider("docker"), EnvironmentSource("echo", image=sys.argv[1]))
-env = oe.connect(lease.address)
+lease = start(find_provider("docker"), EnvironmentSource("echo", image=sys.argv[1], tcp=sys.argv[2] == "forked"))
+env = oe.connect(lease.address, token=lease.token)
 env.reset()
-print(json.dumps(dict(lease.details)), flush=True)
+print(json.dumps({**lease.details, "address": lease.address}), flush=True)
 if sys.argv[2] == "forked":
     import os
     if os.fork() == 0:
@@ -139,8 +139,12 @@ main(["serve", "echo", *sys.argv[1:]])
 
 
 def test_a_forked_child_does_not_keep_it_alive():
+    """Neither the container, nor the port that it is reached by."""
     owner = Owner("forked")
+    address = owner.details["address"]
+    assert listens(address)
     owner.kill()
+    until(lambda: not listens(address), 2, "the end of the port")
     until(lambda: not owner.there(), 6, "the end of the container")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import openenv_grpc as oe
-from openenv_grpc.errors import InvalidArgument, ServerFull, ServerUnavailable
+from openenv_grpc.errors import InvalidArgument, ServerFull, ServerUnavailable, Unauthenticated
 from openenv_grpc.providers.base import EnvironmentSource, Lease, LeaseState
 from openenv_grpc.providers.docker import DockerProvider, box
 from openenv_grpc.providers.docker.pool import DockerPool, pool_of
@@ -28,12 +28,13 @@ SOURCE = EnvironmentSource("echo", image=IMAGE)
 class Pool:
     """A pool with the calls of a caller that waits."""
 
-    def __init__(self, docker: Docker, size: int, **arguments: Any) -> None:
-        self.pool = DockerPool(docker.docker, SOURCE, size, **arguments)
+    def __init__(self, docker: Docker, size: int, tcp: bool = False, **arguments: Any) -> None:
+        self.source = replace(SOURCE, tcp=tcp)
+        self.pool = DockerPool(docker.docker, self.source, size, **arguments)
         run(self.pool.fill())
 
     def take(self, timeout_s: float = 60.0, **changes: Any) -> Lease:
-        return run(self.pool.create(replace(SOURCE, **changes), time.monotonic() + timeout_s))
+        return run(self.pool.create(replace(self.source, **changes), time.monotonic() + timeout_s))
 
     def wait_until_full(self) -> None:
         until(lambda: len(self.pool._ready) >= self.pool._size and not self.pool._starting, 60, "a full pool")
@@ -60,7 +61,7 @@ def state_of(lease: Lease) -> str:
 
 
 def use(lease: Lease) -> None:
-    with oe.connect(lease.address) as env:
+    with oe.connect(lease.address, token=lease.token) as env:
         env.reset(seed=1)
         assert env.step("hi").observation.message == "hi"
 
@@ -160,8 +161,37 @@ def test_dense(make: Making):
     use(three)
 
 
+def test_tcp(make: Making):
+    pool = make(1, tcp=True)
+    one, two = pool.take(), pool.take()
+    assert one.address != two.address
+    assert one.token != two.token
+    use(one)
+    with pytest.raises(Unauthenticated):
+        oe.connect(two.address, token=one.token)
+    one.destroy()
+    with pytest.raises(ServerUnavailable, match="no server answers"):
+        oe.connect(one.address, token=one.token)
+    use(two)
+    with pytest.raises(InvalidArgument, match="the pool has containers of"):
+        pool.take(tcp=False)
+
+
+def test_tcp_dense(make: Making):
+    pool = make(1, tcp=True, sessions=2)
+    one, two = pool.take(), pool.take()
+    assert (one.address, one.token) == (two.address, two.token)
+    use(one)
+    one.destroy()
+    use(two)
+
+
 class TestReuse:
     """`reuse=True`."""
+
+    def test_not_with_tcp(self, make: Making):
+        with pytest.raises(InvalidArgument, match="no reuse=True with tcp=True"):
+            make(0, tcp=True, reuse=True)
 
     def test_a_clean_container_comes_back_at_another_address(self, make: Making):
         pool = make(1, most=1, reuse=True)

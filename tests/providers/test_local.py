@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import stat
@@ -31,13 +32,14 @@ from openenv_grpc.providers.local import LocalProvider
 from openenv_grpc.providers.running import start
 from tests.client.environments import SLOW, UNBUILDABLE
 from tests.helpers.packages import ROOT, environ
-from tests.helpers.processes import alive, descendants, until
+from tests.helpers.processes import alive, descendants, listens, until
 
 CLIENT = """
 import json, os, sys, time
 import openenv_grpc as oe
 
-env = oe.make_vec("tests.client.environments:SlowEnvironment", 2, shards=2).client
+tcp = sys.argv[1] == "tcp"
+env = oe.make_vec("tests.client.environments:SlowEnvironment", 2, shards=2, tcp=tcp).client
 env.reset()
 print(json.dumps(env._carrier.address), flush=True)
 env.step(["sleep 60"] * 2) if sys.argv[1] == "step" else time.sleep(60)
@@ -69,7 +71,8 @@ def scratch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         until(lambda: not os.listdir(directory), what="the end of all directories")
 
 
-def test_one_call_makes_an_environment_and_closing_removes_it():
+def test_one_call_makes_an_environment_and_closing_removes_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("OPENENV_TOKEN", "of-another-server")  # for the commands: a server of ours asks for none
     env = oe.make("echo")
     remains = Remains(env)
     env.reset(seed=1)
@@ -136,19 +139,21 @@ def test_closing_in_the_middle_of_a_long_step():
     remains.assert_gone()
 
 
-@pytest.mark.parametrize("doing", ["step", "nothing"])
+@pytest.mark.parametrize("doing", ["step", "tcp"])
 def test_a_killed_client_leaves_nothing(doing: str, scratch: Path):
     command = [sys.executable, "-c", CLIENT, doing]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environ(), cwd=ROOT) as client:
         assert client.stdout is not None
-        client.stdout.readline()
+        address = json.loads(client.stdout.readline())
         family = descendants(client.pid)
         assert len(family) == 4  # server, warm parent, two workers
         assert os.listdir(scratch)
         time.sleep(0.2)
+        assert doing != "tcp" or listens(address)
         client.kill()
         client.wait()
         until(lambda: not alive(family), 8, "the end of all processes")
+        assert doing != "tcp" or not listens(address)
 
 
 def test_a_client_that_is_killed_while_it_starts_leaves_nothing(scratch: Path):

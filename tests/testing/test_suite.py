@@ -37,13 +37,14 @@ class TestAtariOnItsLane(ConformanceSuite):
 
 
 class TestBareOverTcp(ConformanceSuite):
-    """Columns alone, at the address of a server that runs; its episodes end by random play."""
+    """Columns alone, at the address of a server that runs and asks for a token; its episodes end by random play."""
 
     faces = BOTH
+    token = "not-to-be-guessed"
 
     @classmethod
     def setup_class(cls) -> None:
-        cls.server = running(BARE, tcp=True)
+        cls.server = running(BARE, tcp=True, token=cls.token)
         cls.address = cls.server.__enter__().address
         super().setup_class()
 

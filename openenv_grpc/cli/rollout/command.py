@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from openenv_grpc.errors import InvalidArgument
+from openenv_grpc.session.token import token_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,6 +93,8 @@ def rollout(
     turn has all lanes that play; that is quicker for a policy that takes as
     long for half of them, and longer than the environments.
 
+    If the server at --address asks for a token, put it in OPENENV_TOKEN.
+
     Ctrl-C ends it with the summary so far and exit status 130.
 
     Example: openenv-grpc rollout atari --option game=pong --num-envs 4
@@ -159,22 +162,24 @@ def _open(request: Request) -> Iterator[tuple[Client, dict[str, Any]]]:
 
     with contextlib.ExitStack() as stack:
         address, lease = request.address, None
-        if address is None:
+        if address is not None:
+            token = token_in(os.environ)
+        else:
             lease = start(
                 find_provider(request.provider), EnvironmentSource(request.environment, profile=request.profile)
             )
             stack.callback(lease.destroy)
-            address = lease.address
-        options = _read_options(request, address)
+            address, token = lease.address, lease.token
+        options = _read_options(request, address, token)
         mode = AutoresetMode.DISABLED
-        client: Client = VectorEnvClient.connect(address, request.lanes, autoreset_mode=mode, **options)
+        client: Client = VectorEnvClient.connect(address, request.lanes, autoreset_mode=mode, token=token, **options)
         stack.enter_context(client)
         if lease is not None:
             client.set_isolation(lease.isolation)
         yield client, options
 
 
-def _read_options(request: Request, address: str) -> dict[str, Any]:
+def _read_options(request: Request, address: str, token: str | None) -> dict[str, Any]:
     """The construction options, read by the types that the server tells.
 
     Raises:
@@ -183,7 +188,7 @@ def _read_options(request: Request, address: str) -> dict[str, Any]:
     from openenv_grpc.cli.describe import ask
     from openenv_grpc.session.options import check_options, parse_option
 
-    spec = ask(address).environment
+    spec = ask(address, token).environment
     if request.address is not None and spec.name != request.environment.rpartition(":")[2]:
         msg = f"the server at {address} serves {spec.name}, not {request.environment}"
         raise InvalidArgument(msg, field="environment")

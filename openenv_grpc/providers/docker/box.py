@@ -110,7 +110,12 @@ class Box:
     @property
     def address(self) -> str:
         """Where clients reach the server, once it is linked."""
-        return f"unix:{self.root}/env.sock"
+        return f"unix:{self.path}"
+
+    @property
+    def path(self) -> str:
+        """The socket behind that address."""
+        return str(self.root / _SOCKETS[0])
 
     def listen(self) -> socket.socket:
         """The lifeline's socket, for one connection. Call it before the container is started."""

@@ -53,7 +53,7 @@ async def settled_print(provider: DockerProvider, lease: Lease) -> Print:
 
 
 async def _take_print(provider: DockerProvider, lease: Lease) -> Print:
-    server = await provider.run(probe, lease.address, time.monotonic() + 5.0)
+    server = await provider.run(probe, lease.address, time.monotonic() + 5.0, lease.token)
     processes = await provider.processes(lease.id)
     files = await provider.run(_files, lease.details["directory"], processes)
     return Print(server.environment.spec_hash, frozenset(processes), files)
@@ -67,7 +67,7 @@ async def is_clean(provider: DockerProvider, lease: Lease, before: Print) -> boo
     """
     end = time.monotonic() + SETTLE_S
     while True:
-        server = await provider.run(probe, lease.address, time.monotonic() + 5.0)
+        server = await provider.run(probe, lease.address, time.monotonic() + 5.0, lease.token)
         if server.open_sessions == 0 and await _take_print(provider, lease) == before:
             return True
         if time.monotonic() > end:

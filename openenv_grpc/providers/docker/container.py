@@ -14,6 +14,7 @@ from openenv_grpc.providers.base import LeaseState, LeaseStatus
 from openenv_grpc.providers.docker.box import ADDRESS, INSIDE, LIFELINE, Box, group, user
 from openenv_grpc.providers.lifeline import harmless
 from openenv_grpc.providers.owner import owner_id
+from openenv_grpc.session.token import VARIABLE
 from openenv_grpc.specs import PROTOCOL_REVISION
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def container_config(
     *,
     isolation: Isolation,
     labels: Mapping[str, str],
+    token: str | None = None,
     arguments: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """What to ask the engine for, in the terms of its API.
@@ -119,14 +121,16 @@ def container_config(
         facts: What the engine can do.
         isolation: What the server is told of it.
         labels: The container's.
+        token: What the server asks of its clients. Who may use the engine can read it, and is root.
         arguments: Further ones for the server.
     """
+    secret = [] if token is None else [f"{VARIABLE}={token}"]
     return {
         "Image": image,
         "Cmd": ["--address", ADDRESS, "--lifeline", LIFELINE, *arguments],
         "User": f"{user()}:{group()}",
         "Hostname": "openenv",
-        "Env": [f"{ISOLATION}={json.dumps(asdict(isolation))}", f"HOME={_TMP}"],
+        "Env": [f"{ISOLATION}={json.dumps(asdict(isolation))}", f"HOME={_TMP}", *secret],
         "Labels": dict(labels),
         "Healthcheck": {"Test": ["NONE"]},  # we ask ourselves; it would start a process every few seconds
         "HostConfig": _host_config(box, profile, facts),

@@ -64,7 +64,7 @@ class DockerPool:
         size: How many wait for somebody at any time.
         most: How many there may be altogether, those in use included.
         sessions: Leases that share a container (dense), 1 for one container each (strict). Sharing leases are apart
-            as the sessions of one server are: as processes of one user.
+            as the sessions of one server are: as processes of one user. With `tcp` they share its port and its token.
         reuse: Hand a container out again, if it is as clean as it can be seen to be.
         waiting: Callers that may wait for a container when all are in use.
     """
@@ -83,10 +83,13 @@ class DockerPool:
         """Nothing is started before `fill` or the first `create`.
 
         Raises:
-            InvalidArgument: A number that cannot be.
+            InvalidArgument: A number that cannot be, or containers that are to be used again and reached by TCP.
         """
         if not (0 <= size <= most and most >= 1 and sessions >= 1 and waiting >= 0):
             msg = f"a pool of {size} of at most {most}, with {sessions} sessions each and {waiting} waiting, cannot be"
+            raise InvalidArgument(msg, field="pool")
+        if reuse and source.tcp:
+            msg = "who has had a container knows its token, also when it is used again: no reuse=True with tcp=True"
             raise InvalidArgument(msg, field="pool")
         self._provider, self._source = provider, source
         self._size, self._most, self._sessions, self._reuse = size, most, sessions, reuse
@@ -235,7 +238,7 @@ class DockerPool:
     async def _warm_up(self) -> _Warm:
         base = await self._provider.create(self._source, time.monotonic() + START_TIMEOUT_S)
         try:
-            await self._provider.run(_open_once, base.address)
+            await self._provider.run(_open_once, base.address, base.token)
             warm = _Warm(base, await settled_print(self._provider, base))
             await self._provider.pause(base.id)
         except BaseException:
@@ -312,10 +315,10 @@ class DockerPool:
         await asyncio.gather(*(self._drop(warm) for warm in everything))
 
 
-def _open_once(address: str) -> None:
+def _open_once(address: str, token: str | None) -> None:
     """Open and close a session: the next will find all code loaded, and its memory touched."""
     with contextlib.suppress(OpenEnvError):  # it may need options
-        EnvClient[Any, Any, Any].connect(address).close()
+        EnvClient[Any, Any, Any].connect(address, token=token).close()
 
 
 _pools: dict[Any, DockerPool] = {}
@@ -324,7 +327,7 @@ os.register_at_fork(after_in_child=_pools.clear)
 
 def pool_of(provider: DockerProvider, source: EnvironmentSource, size: int) -> DockerPool:
     """The pool of this process for what a source names, the same one each time."""
-    key = source.environment, source.image, source.profile, tuple(sorted(source.limits.items())), size
+    key = source.environment, source.image, source.profile, source.tcp, tuple(sorted(source.limits.items())), size
     if key not in _pools or _pools[key]._closed:
         _pools[key] = DockerPool(provider, replace(source, labels={}), size)
     return _pools[key]

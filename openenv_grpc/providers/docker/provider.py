@@ -1,5 +1,7 @@
 """The docker provider: each lease is a hardened container of its own, reached by unix sockets.
 
+It has no network either where a source asks for TCP: a relay of ours listens, and leads to the same socket.
+
 Nothing outlives its owner: a healthy server ends with the lifeline, which the kernel closes for us even after
 `kill -9`; a paused or a hostile one is ended by the owner's guardian, and if that is gone too by the next reaper.
 """
@@ -27,7 +29,8 @@ from openenv_grpc.providers.docker.container import (
     status_of,
 )
 from openenv_grpc.providers.docker.engine import Engine
-from openenv_grpc.providers.docker.probe import probe
+from openenv_grpc.providers.docker.probe import check_guarded, probe
+from openenv_grpc.providers.docker.relay import Relay
 from openenv_grpc.providers.lifeline import failure_of, log_tail, read_line
 from openenv_grpc.providers.owner import owner_id
 from openenv_grpc.providers.profiles import HARDENED, Profile, find_profile
@@ -55,10 +58,13 @@ class _Container:
     profile: Profile
     name: str
     lifeline: socket.socket | None = None
+    relay: Relay | None = None
 
-    def let_go(self) -> None:
+    async def let_go(self) -> None:
         if self.lifeline is not None:
             self.lifeline.close()
+        if self.relay is not None:
+            await self.relay.close()
 
 
 class DockerProvider:
@@ -110,9 +116,12 @@ class DockerProvider:
                     facts,
                     isolation=profile.isolation(facts.default_runtime),
                     labels=labels_of(container.lease, profile),
+                    token=container.lease.token,
                     arguments=arguments,
                 )
                 await self._start(container, config, deadline)
+                if source.tcp:
+                    await self._open_port(container, deadline)
             except BaseException:
                 with contextlib.suppress(ServerUnavailable):  # the guardian will see to it
                     await asyncio.shield(asyncio.ensure_future(self.destroy(container.lease.id)))
@@ -163,6 +172,7 @@ class DockerProvider:
             box.address,
             self,
             isolation=isolation,
+            token=secrets.token_urlsafe(32) if source.tcp else None,
             expires=expires,
             labels=dict(source.labels),
             details={"container": name, "image": image, "directory": str(box.root)},
@@ -179,7 +189,13 @@ class DockerProvider:
             container.lifeline = await self._accept(container, listener, deadline)
         await self._await_line(container, deadline)
         await self._engine.run(container.box.link)
-        await self._engine.run(probe, container.box.address, deadline)
+        await self._engine.run(probe, container.box.address, deadline, container.lease.token)
+
+    async def _open_port(self, container: _Container, deadline: float) -> None:
+        """Have the server reached by a port, once it is certain that it is not open to everybody."""
+        await self._engine.run(check_guarded, container.box.address, deadline)
+        container.relay = Relay(container.box.path)
+        container.lease = replace(container.lease, address=container.relay.address)
 
     async def _accept(self, container: _Container, listener: socket.socket, deadline: float) -> socket.socket:
         """The server's connection to the lifeline; only the first that connects is listened to.
@@ -251,7 +267,7 @@ class DockerProvider:
         container = self._containers.get(lease_id)
         if container is None:
             return
-        container.let_go()
+        await container.let_go()
         await self._engine.remove(container.name)
         self._containers.pop(lease_id, None)
         await self._engine.run(container.box.remove)

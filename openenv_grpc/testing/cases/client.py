@@ -31,7 +31,8 @@ NEXT_STEP = oe.AutoresetMode.NEXT_STEP
 
 
 def _connect(peer: Peer) -> Any:
-    return peer.keep(oe.connect(peer.target.address, autoreset_mode=NEXT_STEP, **peer.target.options))
+    target = peer.target
+    return peer.keep(oe.connect(target.address, autoreset_mode=NEXT_STEP, token=target.token, **target.options))
 
 
 def _of_row(row: Row) -> tuple[Any, ...]:
@@ -81,6 +82,7 @@ def a_vector_of_the_library_sees_the_same(peer: Peer) -> None:
         2,
         shards=min(2, peer.target.limits.shards),
         autoreset_mode=NEXT_STEP,
+        token=peer.target.token,
         **peer.target.options,
     ).client
     peer.keep(vector)
@@ -116,7 +118,8 @@ def a_cancelled_task_leaves_nothing_behind(peer: Peer) -> None:
     wanted = session.step([action]).row
 
     async def play() -> Any:
-        connection = oe.aio.connect(peer.target.address, autoreset_mode=NEXT_STEP, **peer.target.options)
+        target = peer.target
+        connection = oe.aio.connect(target.address, autoreset_mode=NEXT_STEP, token=target.token, **target.options)
         async with connection as client:
             await client.reset(seed=98)
             task = asyncio.ensure_future(client.step(slow, timeout_s=GENEROUS_S))

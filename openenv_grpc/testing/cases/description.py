@@ -30,7 +30,9 @@ OPTION_KINDS = {
 
 def describe(peer: Peer) -> environment_pb2.DescribeResponse:
     """Ask again."""
-    data = peer.target.channel.unary_unary(SERVICE + "Describe")(b"", timeout=peer.target.answer_timeout_s)
+    target = peer.target
+    method = target.channel.unary_unary(SERVICE + "Describe")
+    data = method(b"", timeout=target.answer_timeout_s, metadata=target.metadata)
     return environment_pb2.DescribeResponse.FromString(data)
 
 
@@ -142,10 +144,10 @@ def open_sessions_are_counted(peer: Peer) -> None:
 @case(faces=UNARY)
 def health_says_serving(peer: Peer) -> None:
     """The standard health service says SERVING, of the server as a whole and of EnvironmentService."""
-    stub = health_pb2_grpc.HealthStub(peer.target.channel)
+    target, stub = peer.target, health_pb2_grpc.HealthStub(peer.target.channel)
     for service in ("", "openenv_grpc.v1.EnvironmentService"):
         request = health_pb2.HealthCheckRequest(service=service)
-        status = stub.Check(request, timeout=peer.target.answer_timeout_s).status
+        status = stub.Check(request, timeout=target.answer_timeout_s, metadata=target.metadata).status
         if status != health_pb2.HealthCheckResponse.SERVING:
             msg = f"SERVING of {service or 'the server'}"
             raise Violation(msg, health_pb2.HealthCheckResponse.ServingStatus.Name(status))
