@@ -110,7 +110,7 @@ def test_back_pressure(make: Making):
         pool.take(timeout_s=0.2)
     with ThreadPoolExecutor(2) as threads:
         waiting = threads.submit(pool.take)
-        until(lambda: len(pool.pool._waiters) == 1)
+        until(lambda: len(pool.pool._line) == 1)
         with pytest.raises(ServerFull, match="wait already") as caught:
             pool.take()
         assert caught.value.retry_after_s
@@ -140,7 +140,7 @@ def test_closing_ends_those_who_wait(make: Making):
     lease = pool.take()
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(pool.take)
-        until(lambda: pool.pool._waiters)
+        until(lambda: pool.pool._line)
         run(pool.pool.close())
         with pytest.raises(ServerUnavailable, match="closed"):
             waiting.result(10)

@@ -24,6 +24,7 @@ from openenv_grpc.client import EnvClient
 from openenv_grpc.errors import InvalidArgument, OpenEnvError, ServerFull, ServerUnavailable
 from openenv_grpc.providers.base import EnvironmentSource, Lease, LeaseState, LeaseStatus, has_labels
 from openenv_grpc.providers.docker.clean import Print, is_clean, settled_print
+from openenv_grpc.providers.docker.line import Line
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
@@ -98,7 +99,7 @@ class DockerPool:
         self._used: dict[str, _Warm] = {}  # by the id of the pool's own lease
         self._holders: dict[str, _Warm] = {}  # by the id of the lease that was handed out
         self._starting = 0
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._line = Line()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -172,28 +173,14 @@ class DockerPool:
             ServerFull: Too many wait, or nothing came free in time.
             OpenEnvError: What was to be started for us could not be.
         """
-        if len(self._waiters) >= self._most_waiting:
-            msg = f"all {self._most} containers of the pool are in use, and {len(self._waiters)} callers wait already"
+        if len(self._line) >= self._most_waiting:
+            msg = f"all {self._most} containers of the pool are in use, and {len(self._line)} callers wait already"
             raise ServerFull(msg, retry_after_s=1.0)
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
         try:
-            await asyncio.wait_for(waiter, max(deadline - time.monotonic(), 0))
+            await self._line.wait(deadline)
         except asyncio.TimeoutError:
-            self._tell_one()  # we may have been told in this very moment
             msg = f"no container of the pool came free in time ({len(self._used)} of at most {self._most} are in use)"
             raise ServerFull(msg, retry_after_s=1.0) from None
-        finally:
-            with contextlib.suppress(ValueError):
-                self._waiters.remove(waiter)
-
-    def _tell_one(self, error: OpenEnvError | None = None) -> None:
-        """Have the first who waits look again, or fail."""
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(None) if error is None else waiter.set_exception(error)
-                return
 
     # -- refill ---------------------------------------------------------------------------------------------------
 
@@ -209,7 +196,7 @@ class DockerPool:
 
     def _refill(self) -> None:
         """Start what is missing: what shall wait for callers, and what callers wait for."""
-        wanted = self._size + len(self._waiters)
+        wanted = self._size + len(self._line)
         room = self._most - len(self._ready) - len(self._used) - self._starting
         for _ in range(min(wanted - len(self._ready) - self._starting, room)):
             self._starting += 1
@@ -220,20 +207,20 @@ class DockerPool:
         pause_s = FIRST_RETRY_S
         try:
             while not self._closed:
-                await asyncio.sleep(random.uniform(0, JITTER_S) + (0 if self._waiters else DELAY_S))
+                await asyncio.sleep(random.uniform(0, JITTER_S) + (0 if self._line else DELAY_S))
                 try:
                     self._ready.append(await self._warm_up())
                     return
                 except OpenEnvError as error:
-                    waited_for = bool(self._waiters)
-                    self._tell_one(error)
+                    waited_for = bool(self._line)
+                    self._line.call(error)
                     if not waited_for:
                         return  # the next caller tries again, and hears why it fails
                 await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
                 pause_s = min(2 * pause_s, LAST_RETRY_S)
         finally:
             self._starting -= 1
-            self._tell_one()
+            self._line.call()
 
     async def _warm_up(self) -> _Warm:
         base = await self._provider.create(self._source, time.monotonic() + START_TIMEOUT_S)
@@ -259,7 +246,7 @@ class DockerPool:
             kept = self._reuse and not self._closed and await self._recycle(warm)
             if not kept:
                 await self._drop(warm)
-        self._tell_one()
+        self._line.call()
         self._refill()
 
     async def _recycle(self, warm: _Warm) -> bool:
@@ -303,8 +290,8 @@ class DockerPool:
         """Destroy all containers, handed out or not."""
         self._closed = True
         closed = ServerUnavailable("the pool was closed")
-        while self._waiters:
-            self._tell_one(closed)
+        while self._line:
+            self._line.call(closed)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

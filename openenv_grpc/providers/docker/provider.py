@@ -13,10 +13,10 @@ import contextlib
 import os
 import secrets
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from openenv_grpc.errors import EnvironmentFailed, InvalidArgument, ServerUnavailable
+from openenv_grpc.errors import InvalidArgument, ServerUnavailable
 from openenv_grpc.providers.base import EnvironmentSource, Lease, LeaseState, LeaseStatus, has_labels
 from openenv_grpc.providers.docker import guard, reaper
 from openenv_grpc.providers.docker.box import Box
@@ -26,45 +26,19 @@ from openenv_grpc.providers.docker.container import (
     container_config,
     image_of,
     labels_of,
-    status_of,
 )
 from openenv_grpc.providers.docker.engine import Engine
-from openenv_grpc.providers.docker.probe import check_guarded, probe
-from openenv_grpc.providers.docker.relay import Relay
-from openenv_grpc.providers.lifeline import failure_of, log_tail, read_line
+from openenv_grpc.providers.docker.running import Container
 from openenv_grpc.providers.owner import owner_id
 from openenv_grpc.providers.profiles import HARDENED, Profile, find_profile
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 T = TypeVar("T")
 TTL_S = 86_400.0
 AT_ONCE = max(4, 2 * (os.cpu_count() or 1))
 """Containers that start at the same time; more would only slow each other down."""
-LOOK_S = 0.2
-"""How often a container that has not reported yet is looked at."""
-END_S = 3.0
-"""How long a container that has hung up may take to end."""
-
-
-@dataclass
-class _Container:
-    """A container and what belongs to it."""
-
-    lease: Lease
-    box: Box
-    profile: Profile
-    name: str
-    lifeline: socket.socket | None = None
-    relay: Relay | None = None
-
-    async def let_go(self) -> None:
-        if self.lifeline is not None:
-            self.lifeline.close()
-        if self.relay is not None:
-            await self.relay.close()
 
 
 class DockerProvider:
@@ -85,7 +59,7 @@ class DockerProvider:
         self._profile = find_profile(profile)
         self._ttl_s = ttl_s
         self._engine = Engine(engine)
-        self._containers: dict[str, _Container] = {}
+        self._containers: dict[str, Container] = {}
         self._starting: asyncio.Semaphore | None = None
         self._reaping: asyncio.Task[Any] | None = None
 
@@ -119,9 +93,9 @@ class DockerProvider:
                     token=container.lease.token,
                     arguments=arguments,
                 )
-                await self._start(container, config, deadline)
+                await container.start(config, deadline)
                 if source.tcp:
-                    await self._open_port(container, deadline)
+                    await container.open_port(deadline)
             except BaseException:
                 with contextlib.suppress(ServerUnavailable):  # the guardian will see to it
                     await asyncio.shield(asyncio.ensure_future(self.destroy(container.lease.id)))
@@ -162,11 +136,10 @@ class DockerProvider:
         with contextlib.suppress(ServerUnavailable):
             await self._engine.run(reaper.reap, self._engine.client)
 
-    def _prepare(self, source: EnvironmentSource, profile: Profile, image: str, isolation: Any) -> _Container:
+    def _prepare(self, source: EnvironmentSource, profile: Profile, image: str, isolation: Any) -> Container:
         lease_id, expires = secrets.token_hex(8), time.time() + self._ttl_s
         box = Box.make(lease_id, owner_id(), expires)
         guard.tell(expires)
-        name = f"openenv-{lease_id}"
         lease = Lease(
             lease_id,
             box.address,
@@ -175,88 +148,14 @@ class DockerProvider:
             token=secrets.token_urlsafe(32) if source.tcp else None,
             expires=expires,
             labels=dict(source.labels),
-            details={"container": name, "image": image, "directory": str(box.root)},
+            details={"container": f"openenv-{lease_id}", "image": image, "directory": str(box.root)},
         )
-        return _Container(lease, box, profile, name)
-
-    async def _start(self, container: _Container, config: dict[str, Any], deadline: float) -> None:
-        listener = container.box.listen()
-        with listener:
-            await self._engine.call(
-                "create_container_from_config", config, container.name, doing="creating a container"
-            )
-            await self._engine.call("start", container.name, doing="starting a container")
-            container.lifeline = await self._accept(container, listener, deadline)
-        await self._await_line(container, deadline)
-        await self._engine.run(container.box.link)
-        await self._engine.run(probe, container.box.address, deadline, container.lease.token)
-
-    async def _open_port(self, container: _Container, deadline: float) -> None:
-        """Have the server reached by a port, once it is certain that it is not open to everybody."""
-        await self._engine.run(check_guarded, container.box.address, deadline)
-        container.relay = Relay(container.box.path)
-        container.lease = replace(container.lease, address=container.relay.address)
-
-    async def _accept(self, container: _Container, listener: socket.socket, deadline: float) -> socket.socket:
-        """The server's connection to the lifeline; only the first that connects is listened to.
-
-        Raises:
-            ServerUnavailable: The container ended, or nobody has connected in time.
-        """
-        accept = asyncio.ensure_future(asyncio.get_running_loop().sock_accept(listener))
-        lifeline: socket.socket | None = None
-        try:
-            while True:
-                await asyncio.wait([accept], timeout=min(LOOK_S, max(deadline - time.monotonic(), 0)))
-                if accept.done():
-                    lifeline = accept.result()[0]
-                    lifeline.setblocking(False)
-                    return lifeline
-                if time.monotonic() >= deadline:
-                    raise await self._failed(container, "has not reported in time")
-                if (await self.status(container.lease.id)).state is LeaseState.ENDED:
-                    raise await self._failed(container)
-        finally:
-            if lifeline is None and not accept.cancel() and accept.exception() is None:
-                accept.result()[0].close()  # it came while we were giving up
-
-    async def _await_line(self, container: _Container, deadline: float) -> None:
-        """Wait for the one line that a server writes when it serves, or says why it does not."""
-        if container.lifeline is None:
-            return
-        try:
-            line = await read_line(container.lifeline, deadline)
-        except asyncio.TimeoutError:
-            raise await self._failed(container, "did not serve in time") from None
-        if line is None:
-            raise await self._failed(container)
-        failure = failure_of(line)
-        if isinstance(failure, EnvironmentFailed):
-            log = await self.logs(container.lease.id)
-            raise EnvironmentFailed(failure.message + log_tail(log), field=failure.field)
-        if failure is not None:
-            raise failure
-
-    async def _failed(self, container: _Container, what: str = "") -> ServerUnavailable:
-        """Why a container does not serve, with the end of its log."""
-        end = time.monotonic() + (0 if what else END_S)
-        status = await self.status(container.lease.id)
-        while status.state is LeaseState.RUNNING and time.monotonic() < end:
-            await asyncio.sleep(0.05)
-            status = await self.status(container.lease.id)
-        reason = f"ended: {status.reason}" if status.state is LeaseState.ENDED else what or "hung up"
-        if status.state is LeaseState.GONE:
-            reason = "was removed: its time to live was over, or somebody did"
-        log = await self.logs(container.lease.id)
-        return ServerUnavailable(f"the container of {container.lease.details['image']} {reason}{log_tail(log)}")
+        return Container(self._engine, lease, box, profile)
 
     async def status(self, lease_id: str) -> LeaseStatus:
         """What has become of a lease."""
         container = self._containers.get(lease_id)
-        found = None if container is None else await self._engine.inspect(container.name)
-        if container is None or found is None:
-            return LeaseStatus(LeaseState.GONE)
-        return status_of(found["State"], container.profile)
+        return LeaseStatus(LeaseState.GONE) if container is None else await container.status()
 
     async def destroy(self, lease_id: str) -> None:
         """End a container and remove all it left. One that is gone already is no error.
@@ -267,8 +166,7 @@ class DockerProvider:
         container = self._containers.get(lease_id)
         if container is None:
             return
-        await container.let_go()
-        await self._engine.remove(container.name)
+        await container.end()
         self._containers.pop(lease_id, None)
         await self._engine.run(container.box.remove)
 
@@ -321,7 +219,7 @@ class DockerProvider:
     async def logs(self, lease_id: str, tail: int = 200) -> str:
         """The last lines that a container wrote, harmless to print; "" where nothing is known."""
         container = self._containers.get(lease_id)
-        return "" if container is None else await self._engine.logs(container.name, tail)
+        return "" if container is None else await container.log(tail)
 
     async def close(self) -> None:
         """Destroy all leases, and let go of the engine."""
