@@ -22,9 +22,9 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
 Chosen = Sequence[tuple[Case, Face]]
 JOBS = 4
 FRAMES = {
-    Face.STREAM: ("chunks", "pipelining", "sessions"),
-    Face.UNARY: ("chunks", "sessions"),
-    Face.LOCAL: ("capacity", "chunks", "layouts", "seeds", "sessions"),
+    Face.STREAM: ("chunks", "pipelining"),
+    Face.UNARY: ("chunks",),
+    Face.LOCAL: ("chunks", "layouts", "seeds", "sessions"),
 }
 """Topics to try on Atari, whose sessions take a tenth of a second to open: those where pixels may make a difference."""
 
