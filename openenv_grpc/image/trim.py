@@ -10,7 +10,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from openenv_grpc.image.compiled import replace_by_byte_code
-from openenv_grpc.image.elf import shrink
+from openenv_grpc.image.elf import UNWINDING, shrink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,8 +45,12 @@ _REST = (
     "ale_py/libSDL2-2.0.so*",  # a window and sound; loaded when they are asked for
     "*.dist-info/RECORD",  # to uninstall
 )
-BYTE_CODE = ("numpy", "grpc", "google")
+EMPTY = ("numpy/_core/_add_newdocs.py", "numpy/_core/_add_newdocs_scalars.py")
+"""Modules that do nothing but give docstrings to what is written in C. Empty, not missing: numpy imports them."""
+BYTE_CODE = ("numpy", "grpc", "google", "grpc_health", "grpc_reflection", "typing_extensions.py")
 """Packages of which only byte code stays, without docstrings."""
+NO_EXCEPTIONS = "numpy.libs"
+"""Where OpenBLAS and its Fortran library lie: in C and Fortran, which no exception passes through."""
 
 
 def trim(site: Path) -> None:
@@ -57,7 +61,9 @@ def trim(site: Path) -> None:
         else:
             path.unlink(missing_ok=True)
     for path in _libraries(site):
-        shrink(path)
+        shrink(path, without=UNWINDING if path.parent.name == NO_EXCEPTIONS else ())
+    for path in [path for pattern in EMPTY for path in site.glob(pattern)]:
+        path.write_text("")
     for package in BYTE_CODE:
         replace_by_byte_code(site / package)
 

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from openenv_grpc.errors import InvalidArgument
@@ -17,23 +18,33 @@ from openenv_grpc.testing.target import TIMEOUT_S, Hints, Target
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from openenv_grpc.providers.base import Lease
+    from openenv_grpc.providers.base import Lease, Provider
 
 
-class LocalServers:
-    """Servers of one environment on this machine.
+class LeasedServers:
+    """Servers of one environment, from a provider.
 
     Args:
-        environment: An installed environment, or `module:Class`.
+        provider: Starts them.
+        source: What to start; the limits are those that cases ask for.
+        terminate: Tells the server of a lease to shut down in order.
         stack: Ends them.
 
     Attributes:
         start_s: Seconds that the last one has taken to serve.
     """
 
-    def __init__(self, environment: str, stack: contextlib.ExitStack) -> None:
+    def __init__(
+        self,
+        provider: Provider,
+        source: EnvironmentSource,
+        terminate: Callable[[Lease], None],
+        stack: contextlib.ExitStack,
+    ) -> None:
         """None is started yet."""
-        self._environment = environment
+        self._provider = provider
+        self._source = source
+        self._terminate = terminate
         self._stack = stack
         self._limited: dict[str, Target] = {}
         self._lock = threading.Lock()
@@ -42,7 +53,7 @@ class LocalServers:
     def start(self, **limits: float) -> Lease:
         """A server that serves."""
         begin = time.monotonic()
-        lease = start(find_provider("local"), EnvironmentSource(self._environment, limits=limits))
+        lease = start(self._provider, replace(self._source, limits=limits))
         self._stack.callback(lease.destroy)
         self.start_s = time.monotonic() - begin
         return lease
@@ -58,12 +69,16 @@ class LocalServers:
     def mortal(self, target: Target) -> tuple[Target, Callable[[], None]]:
         """A new one, and a function that tells it to shut down."""
         lease = self.start()
-        return self._like(target, lease), lambda: os.kill(int(lease.details["pid"]), signal.SIGTERM)
+        return self._like(target, lease), lambda: self._terminate(lease)
 
     def _like(self, target: Target, lease: Lease) -> Target:
         found = target.like(lease.address)
         self._stack.callback(found.close)
         return found
+
+
+def _terminate(lease: Lease) -> None:
+    os.kill(int(lease.details["pid"]), signal.SIGTERM)
 
 
 @contextlib.contextmanager
@@ -95,7 +110,7 @@ def check_target(
             if environment is None:
                 msg = "give the name of an environment, or the address of a server that runs"
                 raise InvalidArgument(msg, field="environment")
-            servers = LocalServers(environment, stack)
+            servers = LeasedServers(find_provider("local"), EnvironmentSource(environment), _terminate, stack)
             address = servers.start().address
         target = Target.connect(address, options=options, hints=hints, timeout_s=timeout_s, token=token)
         stack.callback(target.close)

@@ -7,7 +7,6 @@ import inspect
 import logging
 import sys
 import types
-from importlib import metadata
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from openenv_grpc.codec.describe import descriptor_set
@@ -137,6 +136,8 @@ def describe(cls: type[AnyEnvironment], name: str, environment: AnyEnvironment) 
 
 def _version(cls: type[AnyEnvironment]) -> str:
     """Version of the distribution that ships the class, found by its entry point."""
+    from importlib import metadata  # 2.4 MB, and a server needs this once: the process that describes ends at once
+
     for entry in metadata.entry_points(group="openenv_grpc.environments"):
         if entry.value == f"{cls.__module__.partition('.')[0]}:{cls.__name__}" and entry.dist is not None:
             return entry.dist.version

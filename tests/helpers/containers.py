@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 
 def engine(*arguments: str, timeout_s: float = 60.0) -> str:
@@ -15,10 +16,21 @@ def engine(*arguments: str, timeout_s: float = 60.0) -> str:
 
 
 @contextlib.contextmanager
-def image_like(base: str, entrypoint: list[str], *changes: str) -> Iterator[str]:
-    """An image like another one, with another program, for as long as the block lasts; its id."""
+def image_like(
+    base: str, entrypoint: list[str], *changes: str, files: Mapping[Path, str] | None = None
+) -> Iterator[str]:
+    """An image like another one, with another program, for as long as the block lasts; its id.
+
+    Args:
+        base: The other one.
+        entrypoint: The program.
+        changes: Further lines of a Dockerfile.
+        files: Directories whose contents are copied into others, which are there.
+    """
     container = engine("create", "--label", "openenv-test", base)
     try:
+        for path, target in (files or {}).items():
+            engine("cp", f"{path}/.", f"{container}:{target}")
         lines = [f"ENTRYPOINT {json.dumps(entrypoint)}", *changes]
         image = engine("commit", *(f"--change={line}" for line in lines), container)
     finally:
