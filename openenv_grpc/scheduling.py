@@ -24,8 +24,9 @@ LONGEST_S = 0.002
 SPIN = "OPENENV_SPIN"
 TAKEN_S = 0.000_05
 """A look that takes longer has had its core taken by somebody else."""
-MOST_TAKEN = 1
-"""So often in one wait it may happen: a worker that is told to move has to run first."""
+MOST_TAKEN = 8
+"""So many looks more than a quarter of all waits may be: a worker that is told to move has to run first, and machines
+have other things to do now and then."""
 FIRST_PENALTY, LAST_PENALTY = 32, 1024
 """How many waits are slept through after a failure, and after many."""
 STEADY = 256
@@ -67,6 +68,7 @@ class Spin:
         self._longest_s = longest_s
         self._rest = 0
         self._streak = 0
+        self._taken = 0.0
         self._penalty = FIRST_PENALTY
         self.useful = len(os.sched_getaffinity(0)) > 1 and os.environ.get(SPIN) != "0"
 
@@ -87,21 +89,27 @@ class Spin:
     def wait(self, poll: select.poll) -> list[tuple[int, int]]:
         """What `poll.poll` finds; nothing if it is better to sleep."""
         start = before = time.monotonic()
-        taken = 0
         while True:
             if found := poll.poll(0):
-                self._streak += 1
-                if self._streak % STEADY == 0:
-                    self._penalty = max(FIRST_PENALTY, self._penalty // 2)
+                self._note_success()
                 return found
             os.sched_yield()
             now = time.monotonic()
-            taken += now - before > TAKEN_S
-            if taken > MOST_TAKEN or now - start > self._longest_s:
-                self._streak = 0
-                self._rest, self._penalty = self._penalty, min(2 * self._penalty, LAST_PENALTY)
+            self._taken += now - before > TAKEN_S
+            if self._taken > MOST_TAKEN or now - start > self._longest_s:
+                self._note_failure()
                 return []
             before = now
+
+    def _note_success(self) -> None:
+        self._streak += 1
+        self._taken = max(self._taken - 0.25, 0.0)
+        if self._streak % STEADY == 0:
+            self._penalty = max(FIRST_PENALTY, self._penalty // 2)
+
+    def _note_failure(self) -> None:
+        self._streak, self._taken = 0, 0.0
+        self._rest, self._penalty = self._penalty, min(2 * self._penalty, LAST_PENALTY)
 
 
 def idle_core() -> bool:
