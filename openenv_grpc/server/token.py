@@ -1,7 +1,7 @@
 """A server that asks for a token: calls that do not show it end here, whatever they are for.
 
 It protects a port from others on the host. It does not protect the server from its own environment, which runs as the
-same user, and can read what the server was started with (`/proc/PID/environ`).
+same user, and can read what processes were started with (`/proc/PID/environ`; in a container that of the first one).
 """
 
 from __future__ import annotations
