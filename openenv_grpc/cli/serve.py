@@ -114,6 +114,8 @@ def open_lifeline(text: str) -> int:
     except OSError as error:
         sock.close()
         msg = f"nobody holds {text}: {error.strerror}"
+        if isinstance(error, PermissionError):
+            msg += "; where gVisor runs this container, its runtime needs --host-uds=all"
         raise InvalidArgument(msg, field="lifeline") from None
     return sock.detach()
 

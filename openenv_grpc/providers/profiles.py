@@ -78,6 +78,11 @@ class Profile:
 
 HARDENED = Profile("hardened")
 GVISOR = Profile("gvisor", runtime="runsc")
+GVISOR_ADVICE = (
+    "apt install runsc, and in /etc/docker/daemon.json "
+    '{"runtimes": {"runsc": {"path": "/usr/bin/runsc", "runtimeArgs": ["--host-uds=all", "--network=none"]}}}'
+)
+"""What to do where an engine has no such runtime. Without the first argument containers reach no socket of ours."""
 """As hardened, with a kernel of its own between environment and host."""
 OPEN = Profile("open", read_only=False, network="bridge", seccomp=False)
 """For environments that need the network, or write to their own files."""

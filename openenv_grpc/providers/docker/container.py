@@ -14,6 +14,7 @@ from openenv_grpc.providers.base import LeaseState, LeaseStatus
 from openenv_grpc.providers.docker.box import ADDRESS, INSIDE, LIFELINE, Box, group, user
 from openenv_grpc.providers.lifeline import harmless
 from openenv_grpc.providers.owner import owner_id
+from openenv_grpc.providers.profiles import GVISOR, GVISOR_ADVICE
 from openenv_grpc.session.token import VARIABLE
 from openenv_grpc.specs import PROTOCOL_REVISION
 
@@ -36,13 +37,9 @@ def check_engine(facts: EngineFacts, profile: Profile) -> None:
         Unsupported: It cannot; the message says what to install or to change.
     """
     if profile.runtime and profile.runtime not in facts.runtimes:
-        hint = (
-            "; install gVisor (Debian: apt install runsc) and name it in /etc/docker/daemon.json: "
-            '{"runtimes": {"runsc": {"path": "/usr/bin/runsc", "runtimeArgs": ["--host-uds=all"]}}}'
-        )
         known = ", ".join(sorted(facts.runtimes))
         msg = f"the engine has no runtime {profile.runtime!r} (it has {known})"
-        raise Unsupported(msg + (hint if profile.runtime == "runsc" else ""), field="profile")
+        raise Unsupported(msg + (f"; {GVISOR_ADVICE}" if profile.runtime == GVISOR.runtime else ""), field="profile")
     needed = {"memory", "cpus", "pids"} | ({"swap"} if facts.has_swap else set())
     if missing := sorted(needed - facts.limits):
         msg = (

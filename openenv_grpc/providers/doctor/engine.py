@@ -8,13 +8,12 @@ from typing import Any
 
 from openenv_grpc.errors import OpenEnvError, Unsupported, harmless
 from openenv_grpc.providers.doctor.finding import Finding, State
-from openenv_grpc.providers.profiles import GVISOR, HARDENED
+from openenv_grpc.providers.profiles import GVISOR, GVISOR_ADVICE, HARDENED
 
 OLDEST = (20, 10)
 """Engines before it did not know of `clone3`, and gave containers the host's cgroup namespace."""
 DISK_LIMITS = ("btrfs", "zfs")
 """Storage drivers that can limit a container's disk by themselves; overlay2 needs xfs with quotas."""
-HOST_UDS = '{"runtimes": {"runsc": {"path": "/usr/bin/runsc", "runtimeArgs": ["--host-uds=all"]}}}'
 
 
 def examine() -> list[Finding]:
@@ -138,5 +137,5 @@ def gvisor(info: dict[str, Any]) -> Finding:
     """A second kernel between environment and host: the profile gvisor."""
     if GVISOR.runtime in (info.get("Runtimes") or ()):
         return Finding("gVisor", State.WORKS, "the engine has the runtime runsc: profile gvisor")
-    advice = f"for profile gvisor: apt install runsc, and in /etc/docker/daemon.json {HOST_UDS}"
+    advice = f"for profile gvisor: {GVISOR_ADVICE}"
     return Finding("gVisor", State.MISSING, "the engine has no runtime runsc", advice)
