@@ -98,11 +98,10 @@ def test_an_owner_that_is_killed(owner: Owner):
 
 
 def test_a_container_ends_with_its_owner_when_nobody_else_sees_to_it(owner: Owner):
-    """The lifeline alone."""
+    """The lifeline alone; what is left is for the next reaper, which may be that of a test that runs beside this one."""
     os.kill(owner.guardian, signal.SIGKILL)
     owner.kill()
     until(lambda: not owner.running(), 10, "the end of the container")
-    assert owner.there()  # what is left of it is for the next reaper
     reaper.reap(connect())
     assert not owner.there()
 
@@ -115,11 +114,10 @@ def test_a_paused_container_ends_with_its_owner(owner: Owner):
 
 
 def test_a_paused_container_without_a_guardian_is_the_next_providers(owner: Owner, docker: Docker):
+    """Nobody else could: it does not hear its lifeline. The next may be that of a test that runs beside this one."""
     os.kill(owner.guardian, signal.SIGKILL)
     engine("pause", owner.container)
     owner.kill()
-    time.sleep(1.0)
-    assert owner.running()
     docker.create()
     until(lambda: not owner.there(), 10, "the end of the container")
 
