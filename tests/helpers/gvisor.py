@@ -40,10 +40,10 @@ def runsc() -> Path:
 @contextlib.contextmanager
 def own_engine(runtimes: dict[str, list[str]], *images: str) -> Iterator[str]:
     """The address of an engine that has gVisor under these names, with these arguments, and has these images."""
-    if os.geteuid() or not shutil.which("dockerd"):
-        pytest.skip("needs root, and Docker's daemon, to start an engine")
+    if os.geteuid() or not shutil.which("dockerd") or not shutil.which("ip"):
+        pytest.skip("needs root, Docker's daemon and iproute2, to start an engine")
     program = str(runsc())
-    with tempfile.TemporaryDirectory(prefix="engine-", ignore_cleanup_errors=True) as name:
+    with _bridge() as bridge, tempfile.TemporaryDirectory(prefix="engine-", ignore_cleanup_errors=True) as name:
         root = Path(name)
         settings = {
             "runtimes": {key: {"path": program, "runtimeArgs": arguments} for key, arguments in runtimes.items()},
@@ -52,8 +52,10 @@ def own_engine(runtimes: dict[str, list[str]], *images: str) -> Iterator[str]:
             "exec-root": f"{root}/run",
             "pidfile": f"{root}/pid",
             "hosts": [address := f"unix://{root}/docker.sock"],
-            "bridge": "none",
+            "bridge": bridge,  # without one it would remove the machine's engine's
             "iptables": False,
+            "ip-forward": False,
+            "ip-masq": False,
         }
         (root / "daemon.json").write_text(json.dumps(settings))
         command = ["dockerd", "--config-file", f"{root}/daemon.json", "--containerd-namespace", NAMESPACE]
@@ -69,6 +71,18 @@ def own_engine(runtimes: dict[str, list[str]], *images: str) -> Iterator[str]:
             finally:
                 daemon.terminate()
                 daemon.wait(30)
+
+
+@contextlib.contextmanager
+def _bridge() -> Iterator[str]:
+    """A network of the engine's own, which leads nowhere."""
+    name = f"openenv{os.getpid() % 10**7}"
+    subprocess.run(["ip", "link", "add", name, "type", "bridge"], check=True, timeout=10)
+    try:
+        subprocess.run(["ip", "address", "add", "192.0.2.1/28", "dev", name], check=True, timeout=10)
+        yield name
+    finally:
+        subprocess.run(["ip", "link", "delete", name], check=True, timeout=10)
 
 
 def engine_address() -> str:

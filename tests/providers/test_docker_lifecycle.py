@@ -98,7 +98,7 @@ def test_an_owner_that_is_killed(owner: Owner):
 
 
 def test_a_container_ends_with_its_owner_when_nobody_else_sees_to_it(owner: Owner):
-    """The lifeline alone; what is left is for the next reaper, which may be that of a test that runs beside this one."""
+    """The lifeline alone. What is left is for the next reaper, which may be that of a test beside this one."""
     os.kill(owner.guardian, signal.SIGKILL)
     owner.kill()
     until(lambda: not owner.running(), 10, "the end of the container")
