@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.helpers.containers import engine
@@ -69,6 +70,9 @@ def own_engine(runtimes: dict[str, list[str]], *images: str) -> Iterator[str]:
                     subprocess.run(["sh", "-c", pipe], check=True, capture_output=True, timeout=120)
                 yield address
             finally:
+                for process in psutil.process_iter(["cmdline"]):
+                    if address in (process.info["cmdline"] or []):  # a guardian, which waits for engines to come back
+                        process.kill()
                 daemon.terminate()
                 daemon.wait(30)
 

@@ -146,16 +146,20 @@ def test_a_forked_child_does_not_keep_it_alive():
     until(lambda: not owner.there(), 6, "the end of the container")
 
 
+def my_guardians() -> list[int]:
+    """Those of this process at the machine's engine; other tests may have others."""
+    last = [owner_id(), os.environ.get("DOCKER_HOST", "")]
+    return [p.pid for p in psutil.process_iter(["cmdline"]) if (p.info["cmdline"] or [])[-2:] == last]
+
+
 def test_a_guardian_that_is_killed_is_replaced(docker: Docker):
     docker.create()
-    mine = [p for p in psutil.process_iter(["cmdline"]) if owner_id() in (p.info["cmdline"] or [])]
-    assert len(mine) == 1
-    mine[0].kill()
-    until(lambda: not alive([mine[0].pid]))
+    (mine,) = my_guardians()
+    os.kill(mine, signal.SIGKILL)
+    until(lambda: not alive([mine]))
     docker.create()
-    again = [p.pid for p in psutil.process_iter(["cmdline"]) if owner_id() in (p.info["cmdline"] or [])]
-    assert len(again) == 1
-    assert again != [mine[0].pid]
+    (again,) = my_guardians()
+    assert again != mine
 
 
 def test_a_container_ends_when_its_time_has_come():

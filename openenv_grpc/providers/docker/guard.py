@@ -1,4 +1,4 @@
-"""The owner's side of its guardian: one small process that outlives this one, for as long as it takes to clean up."""
+"""The owner's side of its guardians: small processes that outlive this one, for as long as it takes to clean up."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from openenv_grpc.providers.owner import owner_id
 
 
 class _Guard:
-    """The guardian of this process: started with the first container, and again if it was killed."""
+    """The guardian of this process at one engine: started with the first container, and again if it was killed."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine: str) -> None:
+        self._engine = engine
         self._lock = threading.Lock()
         self._pipe: int | None = None
         self._told: list[float] = []
 
-    def ensure(self, engine: str | None) -> None:
+    def ensure(self) -> None:
         with self._lock:
             if self._pipe is None or not self._write(""):
-                self._start(engine)
+                self._start()
 
     def tell(self, expires: float) -> None:
         with self._lock:
@@ -32,11 +33,9 @@ class _Guard:
 
     def forget(self) -> None:
         """In a forked child: the parent's guardian is none of its business, and must not wait for its end."""
-        self._lock, self._told = threading.Lock(), []
         if self._pipe is not None:
             with contextlib.suppress(OSError):
                 os.close(self._pipe)
-            self._pipe = None
 
     def _write(self, line: str) -> bool:
         """Whether there is anybody to read it."""
@@ -52,8 +51,8 @@ class _Guard:
             return True  # it is behind; it looks at what expires anyway when it reads on
         return True
 
-    def _start(self, engine: str | None) -> None:
-        command = [sys.executable, "-m", "openenv_grpc.providers.guardian", owner_id(), engine or ""]
+    def _start(self) -> None:
+        command = [sys.executable, "-m", "openenv_grpc.providers.guardian", owner_id(), self._engine]
         reading, self._pipe = os.pipe()
         try:
             # It makes itself a daemon and this ends at once: nobody has to wait for it later.
@@ -72,6 +71,32 @@ class _Guard:
             self._write(f"{expires:.3f}")
 
 
-_GUARD = _Guard()
-ensure, tell = _GUARD.ensure, _GUARD.tell
-os.register_at_fork(after_in_child=_GUARD.forget)
+_guards: dict[str, _Guard] = {}
+
+
+def ensure(engine: str | None) -> None:
+    """See to it that this process has a guardian at an engine; blocks.
+
+    Raises:
+        ServerUnavailable: None can be started.
+    """
+    _guard(engine).ensure()
+
+
+def tell(engine: str | None, expires: float) -> None:
+    """Have the guardian at an engine look when this moment (Unix time) has come."""
+    _guard(engine).tell(expires)
+
+
+def _guard(engine: str | None) -> _Guard:
+    address = engine or os.environ.get("DOCKER_HOST", "")
+    return _guards.setdefault(address, _Guard(address))
+
+
+def _forget_all() -> None:
+    for guard in _guards.values():
+        guard.forget()
+    _guards.clear()
+
+
+os.register_at_fork(after_in_child=_forget_all)

@@ -139,7 +139,7 @@ class DockerProvider:
     def _prepare(self, source: EnvironmentSource, profile: Profile, image: str, isolation: Any) -> Container:
         lease_id, expires = secrets.token_hex(8), time.time() + self._ttl_s
         box = Box.make(lease_id, owner_id(), expires)
-        guard.tell(expires)
+        guard.tell(self._engine.address, expires)
         lease = Lease(
             lease_id,
             box.address,
