@@ -116,6 +116,16 @@ class ProbeEnvironment(Environment[ProbeAction, ProbeObservation, ProbeState]):
             Path(detail).touch()
         time.sleep(amount)
 
+    def do_meet(self, detail: str, amount: float) -> None:
+        """Wait in a directory until so many processes are there at the same time."""
+        (Path(detail) / str(os.getpid())).touch()
+        end = time.monotonic() + 10
+        while len(os.listdir(detail)) < amount:
+            if time.monotonic() > end:
+                message = f"only {len(os.listdir(detail))} came"
+                raise TimeoutError(message)
+            time.sleep(0.01)
+
     def do_spin(self, detail: str, amount: float) -> None:
         end = time.monotonic() + amount
         while time.monotonic() < end:

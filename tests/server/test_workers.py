@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,13 @@ def test_a_worker_has_loaded_neither_grpc_nor_asyncio_nor_a_client(server: Serve
     assert not tops & {"grpc", "asyncio", "grpc_health", "grpc_reflection", "grpc_tools", *HEAVY}
     for package in ("client", "server", "cli", "codegen", "providers", "aio", "making"):
         assert not [name for name in modules if name.startswith(f"openenv_grpc.{package}")], package
+
+
+def test_all_shards_build_their_lanes_at_the_same_time(server: Server, tmp_path: Path):
+    """Each one's environment waits for the other's: one after the other they would never be built."""
+    with VectorEnvClient.connect(server.address, 2, shards=2, construct=f"meet:{tmp_path}:2") as vec:
+        vec.reset()
+        assert {str(state.pid) for state in vec.state()} == set(os.listdir(tmp_path))
 
 
 def test_a_worker_runs_one_thread_and_holds_few_descriptors(server: Server):
