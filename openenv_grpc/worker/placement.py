@@ -1,8 +1,8 @@
-"""On which core a worker runs: beside a client that does nothing but wait for it, else wherever the kernel likes.
+"""On which core a worker runs: on its client's while that sleeps, on another while that waits awake, else on any.
 
-A client in lock step and its worker never run at the same time. The kernel wakes each of them on a core that is idle,
-which takes far longer than a short step; on one core they only take turns. The client says on which core it waits, and
-now and then it does not: then the kernel may choose anew.
+A client in lock step and its worker never work at the same time. The kernel wakes each of them on a core that is idle,
+which takes far longer than a short step; on one core they only take turns, where one that waits awake is in the way.
+The client says on which core it waits, and how, and now and then it does not: then the kernel may choose anew.
 """
 
 from __future__ import annotations
@@ -35,10 +35,14 @@ class Placement:
         self._short = self._short + 1 if seconds < LONGEST_S else 0
 
     def follow(self, core: int, *, awake: bool = False) -> None:
-        """Run on that core, beside its client if that waits awake there, or with -1 on any, for the request that came.
+        """Run where it is best for the request that has come.
 
         What an environment starts, threads and processes, inherits the cores that it is started on. So nobody is
         followed where there is anything of that kind, and what has inherited fewer cores gets all of them back.
+
+        Args:
+            core: Where its client waits; -1 where it does not matter.
+            awake: The client keeps that core busy: run on any other.
         """
         cores = self._all
         if core in self._all and self._follows and self._short >= SHORT_STEPS:
